@@ -1,0 +1,163 @@
+"""Training from a run directory to weights on disk: what is trained, what is logged, what is saved."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from tests.training_runs import TrainingRuns, events_of, losses_of, weights_of
+from trainer.run import RunState, list_checkpoints, read_events
+
+
+def test_lora_run_lowers_the_loss_and_logs_every_step_once(runs: TrainingRuns) -> None:
+    run = runs.create("lora", train={"max_steps": 20})
+    assert runs.train(run) == 0
+    losses = losses_of(run)
+    assert list(losses) == list(range(1, 21))
+    assert sum(list(losses.values())[-5:]) < sum(list(losses.values())[:5])
+    assert run.state() is RunState.FINISHED
+    assert [record.event.kind for record in read_events(run)][-1] == "end"
+
+
+def test_metrics_hold_true_token_counts(runs: TrainingRuns) -> None:
+    run = runs.create("tokens", method={"disable_shuffling": True}, train={"max_steps": 2})
+    assert runs.train(run) == 0
+    from trainer.data import prepare
+
+    rows = prepare(run.recipe()).train
+    last = events_of(run, "metrics")[-1].values
+    assert last["tokens"] == sum(len(rows[index].input_ids) for index in range(8))
+    assert last["padded_tokens_per_second"] >= last["tokens_per_second"] > 0
+
+
+@pytest.mark.parametrize(
+    ("method", "freeze", "trained"),
+    [
+        ("full", {}, {"model.embed_tokens", "model.layers.0", "model.layers.1", "model.norm"}),
+        ("freeze", {"freeze_trainable_layers": 1}, {"model.layers.1"}),
+        ("freeze", {"freeze_trainable_layers": -1}, {"model.layers.0"}),
+        ("freeze", {"freeze_trainable_layers": 2, "freeze_extra_modules": ["norm"]}, {"model.layers.0", "model.layers.1", "model.norm"}),
+    ],
+)
+def test_exactly_the_chosen_parameters_change(
+    runs: TrainingRuns, method: str, freeze: dict[str, object], trained: set[str]
+) -> None:
+    from safetensors.torch import load_file
+
+    run = runs.create("method", method={"finetuning_type": method}, freeze=freeze, train={"max_steps": 3})
+    assert runs.train(run) == 0, run.log_file.read_text()
+    before = load_file(runs.model / "model.safetensors")
+    after = weights_of(run, 3)
+    changed = {name for name in before if not before[name].float().equal(after[name].float())}
+    parts = {".".join(name.split(".")[:3]) if ".layers." in name else ".".join(name.split(".")[:2]) for name in changed}
+    assert parts == trained
+
+
+def test_frozen_module_choice_trains_only_that_module(runs: TrainingRuns) -> None:
+    from safetensors.torch import load_file
+
+    run = runs.create(
+        "modules",
+        method={"finetuning_type": "freeze"},
+        freeze={"freeze_trainable_layers": 2, "freeze_trainable_modules": ["mlp"]},
+        train={"max_steps": 2},
+    )
+    assert runs.train(run) == 0
+    before, after = load_file(runs.model / "model.safetensors"), weights_of(run, 2)
+    changed = {name for name in before if not before[name].float().equal(after[name].float())}
+    assert changed
+    assert all(".mlp." in name for name in changed)
+
+
+def test_a_checkpoint_is_complete_and_says_where_it_comes_from(runs: TrainingRuns) -> None:
+    run = runs.create("whole", train={"max_steps": 3})
+    assert runs.train(run) == 0
+    (checkpoint,) = list_checkpoints(run.checkpoints_folder, verify="sha256")
+    names = {file.name for file in checkpoint.path.iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json", "optimizer.pt", "scheduler.pt", "rng_state.pth"} <= names
+    assert {"tokenizer.json", "chat_template.jinja", "trainer_state.json", "trimtab.json", "manifest.json"} <= names
+    assert "training_args.bin" not in names
+    details = json.loads((checkpoint.path / "trimtab.json").read_text())
+    assert details["base_model"] == str(runs.model)
+    assert details["step"] == 3
+
+
+def test_old_checkpoints_go_and_the_newest_stay(runs: TrainingRuns) -> None:
+    run = runs.create("rotation", train={"max_steps": 8, "save_steps": 2, "save_total_limit": 2})
+    assert runs.train(run) == 0
+    assert [found.step for found in list_checkpoints(run.checkpoints_folder, verify="sha256")] == [6, 8]
+
+
+def test_evaluation_writes_losses_and_samples(runs: TrainingRuns) -> None:
+    run = runs.create(
+        "evaluation",
+        data={"val_size": 0.25},
+        train={"max_steps": 4, "eval_strategy": "steps", "eval_steps": 2, "sample_prompts": ["What is 1 plus 2?"]},
+    )
+    assert runs.train(run) == 0
+    evaluations = events_of(run, "evaluation")
+    assert [event.step for event in evaluations] == [2, 4]
+    assert all(math.isfinite(event.values["eval_loss"]) for event in evaluations)
+    assert [(event.step, event.prompt) for event in events_of(run, "sample")] == [
+        (2, "What is 1 plus 2?"),
+        (4, "What is 1 plus 2?"),
+    ]
+
+
+def test_evaluating_and_sampling_do_not_change_what_is_trained(runs: TrainingRuns) -> None:
+    quiet = runs.create("quiet", data={"val_size": 8}, train={"max_steps": 4})
+    busy = runs.create(
+        "busy",
+        data={"val_size": 8},
+        train={"max_steps": 4, "eval_strategy": "steps", "eval_steps": 1, "sample_prompts": ["Hello"]},
+    )
+    assert runs.train(quiet) == runs.train(busy) == 0
+    from tests.training_runs import same_weights
+
+    assert same_weights(weights_of(quiet, 4), weights_of(busy, 4))
+
+
+def test_best_checkpoint_is_kept_and_named(runs: TrainingRuns) -> None:
+    run = runs.create(
+        "best",
+        data={"val_size": 0.25},
+        train={
+            "max_steps": 8,
+            "eval_strategy": "steps",
+            "eval_steps": 2,
+            "save_steps": 2,
+            "save_total_limit": 2,
+            "load_best_model_at_end": True,
+            "metric_for_best_model": "eval_loss",
+        },
+    )
+    assert runs.train(run) == 0, run.log_file.read_text()
+    best = min(events_of(run, "evaluation"), key=lambda event: event.values["eval_loss"]).step
+    assert best in [found.step for found in list_checkpoints(run.checkpoints_folder, verify="size")]
+    assert f"best evaluation at step {best}" in events_of(run, "end")[0].text
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_its_good_weights(runs: TrainingRuns) -> None:
+    run = runs.create(
+        "nan",
+        method={"finetuning_type": "full"},
+        train={"max_steps": 30, "learning_rate": 1e30, "max_grad_norm": 0.0, "save_steps": 1},
+    )
+    assert runs.train(run) == 1
+    end = events_of(run, "end")[0]
+    assert end.reason == "failed"
+    assert "not finite for 5 steps in a row" in end.text
+    assert run.state() is RunState.FAILED
+    assert any(event.id == "not-finite" for event in events_of(run, "finding"))
+    assert any(math.isnan(event.values["loss"]) or math.isinf(event.values["loss"]) for event in events_of(run, "metrics"))
+
+
+def test_a_wrong_module_name_is_one_line_with_the_names_that_exist(runs: TrainingRuns) -> None:
+    run = runs.create("typo", method={"finetuning_type": "freeze"}, freeze={"freeze_trainable_modules": ["mpl"]})
+    assert runs.train(run) == 1
+    text = events_of(run, "end")[0].text
+    assert "freeze_trainable_modules = 'mpl'" in text
+    assert "mlp" in text
+    assert "Traceback" not in run.log_file.read_text()

@@ -1,0 +1,110 @@
+"""Loading what the user wants to talk to: a base model, or a checkpoint of a run with its untuned base beside it."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from trainer.config import resolve_model_path
+from trainer.errors import UserError
+
+
+@dataclass
+class LoadedModel:
+    """A tuned model and the way to its base: the same weights without the adapter, or a second model."""
+
+    name: str
+    model: Any
+    tokenizer: Any
+    base_path: str | None
+    has_adapter: bool
+    _base: Any = field(default=None)
+
+    @property
+    def has_base(self) -> bool:
+        """Whether there is an untuned base to compare with."""
+        return self.has_adapter or self.base_path is not None
+
+    def tuned(self) -> tuple[Any, AbstractContextManager[Any]]:
+        """The tuned model, and the context to generate in."""
+        return self.model, nullcontext()
+
+    def untuned(self) -> tuple[Any, AbstractContextManager[Any]]:
+        """The base model, and the context to generate in; loaded at the first call where it is a model of its own."""
+        if self.has_adapter:
+            return self.model, self.model.disable_adapter()
+        if self.base_path is None:
+            return self.model, nullcontext()
+        if self._base is None:
+            self._base = _weights(self.base_path)
+        return self._base, nullcontext()
+
+
+def load_for_chat(model: str, adapter: str | None = None) -> LoadedModel:
+    """Load a model folder, a hub id, or a checkpoint folder of a run (adapter or whole model).
+
+    Raises:
+        UserError: when something is missing or cannot be read.
+    """
+    path = Path(resolve_model_path(model)).expanduser()
+    if adapter is None and (path / "adapter_config.json").is_file():
+        adapter, model = str(path), _base_of(path)
+    details = _details(path)
+    base = None if adapter is not None else details.get("base_model")
+    name = str(Path(adapter).name if adapter else path.name or model)
+    tokenizer_home = adapter if adapter and (Path(adapter) / "tokenizer.json").is_file() else model
+    weights = _weights(model)
+    if adapter is not None:
+        weights = _with_adapter(weights, adapter)
+    tokenizer = AutoTokenizer.from_pretrained(resolve_model_path(tokenizer_home), trust_remote_code=False)
+    if tokenizer.chat_template is None:
+        raise UserError(
+            "this model has no chat template, so it cannot be chatted with", file=path, hint="Choose a chat model."
+        )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return LoadedModel(name, weights, tokenizer, str(base) if base else None, adapter is not None)
+
+
+def _details(path: Path) -> dict[str, Any]:
+    file = path / "trimtab.json"
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return found
+
+
+def _base_of(path: Path) -> str:
+    base = _details(path).get("base_model")
+    if not base:
+        config = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
+        base = config.get("base_model_name_or_path")
+    if not base:
+        raise UserError("the adapter does not name its base model", file=path / "adapter_config.json")
+    return str(base)
+
+
+def _weights(name: str) -> Any:
+    place = resolve_model_path(name)
+    on_gpu = torch.cuda.is_available()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            place, dtype=torch.bfloat16 if on_gpu else torch.float32, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise UserError(f"the model cannot be loaded: {reason}", file=place) from error
+    return model.to("cuda" if on_gpu else "cpu").eval()
+
+
+def _with_adapter(model: Any, adapter: str) -> Any:
+    from peft import PeftModel
+
+    try:
+        return PeftModel.from_pretrained(model, adapter).eval()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"the adapter cannot be loaded: {str(error).splitlines()[0]}", file=adapter) from error

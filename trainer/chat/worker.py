@@ -1,0 +1,166 @@
+"""The chat worker process: requests as JSON lines on stdin, streamed answers as JSON lines on stdout.
+
+It ends when stdin closes, so it can never outlive the cockpit. The protocol stands in docs/chat-protocol.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from typing import IO, TYPE_CHECKING, Any
+
+from trainer.errors import UserError
+
+if TYPE_CHECKING:
+    from .loading import LoadedModel
+
+_SETTINGS = ("max_new_tokens", "repetition_penalty", "num_beams", "length_penalty")
+_SAMPLING = ("temperature", "top_p", "top_k")
+
+
+class ChatWorker:
+    """Loads one model at a time and answers, one request after the other; `stop` is heard while it generates."""
+
+    def __init__(self, requests: IO[str], answers: IO[str]) -> None:
+        self._requests = requests
+        self._answers = answers
+        self._queue: queue.Queue[dict[str, Any]] = queue.Queue()
+        self._stop = threading.Event()
+        self._loaded: LoadedModel | None = None
+
+    def serve(self) -> int:
+        """Answer until `quit` or the end of stdin."""
+        threading.Thread(target=self._read, daemon=True, name="requests").start()
+        _import_quietly()
+        self._say(event="ready")
+        while True:
+            request = self._queue.get()
+            if request.get("do") == "quit":
+                return 0
+            try:
+                self._answer(request)
+            except UserError as error:
+                self._say(event="error", id=request.get("id"), text=str(error))
+            except Exception as error:
+                self._say(event="error", id=request.get("id"), text=_explain(error))
+
+    def _read(self) -> None:
+        for line in self._requests:
+            try:
+                request = json.loads(line)
+            except ValueError:
+                self._say(event="error", id=None, text="a request was not JSON")
+                continue
+            if request.get("do") == "stop":
+                self._stop.set()
+            else:
+                self._queue.put(request)
+        self._stop.set()
+        self._queue.put({"do": "quit"})
+
+    def _say(self, **answer: object) -> None:
+        try:
+            self._answers.write(json.dumps(answer, ensure_ascii=False) + "\n")
+            self._answers.flush()
+        except (BrokenPipeError, ValueError):
+            # The cockpit is gone: nobody is left to talk to.
+            os._exit(0)
+
+    def _answer(self, request: dict[str, Any]) -> None:
+        verb = request.get("do")
+        if verb == "load":
+            self._load(request)
+        elif verb == "generate":
+            self._generate(request)
+        else:
+            raise UserError("unknown request", field="do", value=verb, hint="Expected load, generate, stop or quit.")
+
+    def _load(self, request: dict[str, Any]) -> None:
+        from .loading import load_for_chat
+
+        self._loaded = None
+        loaded = load_for_chat(str(request["model"]), request.get("adapter"))
+        self._loaded = loaded
+        self._say(
+            event="loaded",
+            id=request.get("id"),
+            name=loaded.name,
+            device=str(loaded.model.device),
+            has_adapter=loaded.has_base,
+        )
+
+    def _generate(self, request: dict[str, Any]) -> None:
+        import torch
+        from transformers import StoppingCriteriaList
+
+        from .streaming import StopOnEvent, TextSender
+
+        if self._loaded is None:
+            raise UserError("no model is loaded", hint="Send a load request first.")
+        self._stop.clear()
+        settings = dict(request.get("settings") or {})
+        tokenizer = self._loaded.tokenizer
+        tuned = request.get("adapter", True)
+        model, context = self._loaded.tuned() if tuned else self._loaded.untuned()
+        inputs = tokenizer.apply_chat_template(
+            request["messages"], add_generation_prompt=True, return_tensors="pt", return_dict=True
+        ).to(model.device)
+        prompt_tokens = int(inputs["input_ids"].shape[1])
+        started = time.perf_counter()
+        sender = TextSender(tokenizer, lambda text: self._say(event="token", id=request.get("id"), text=text))
+        with context, torch.no_grad():
+            output = model.generate(
+                **inputs,
+                **_generation_arguments(settings),
+                pad_token_id=tokenizer.pad_token_id,
+                streamer=sender if int(settings.get("num_beams", 1)) == 1 else None,
+                stopping_criteria=StoppingCriteriaList([StopOnEvent(self._stop)]),
+            )
+        new = output[0, prompt_tokens:]
+        skip = bool(settings.get("skip_special_tokens", True))
+        self._say(
+            event="done",
+            id=request.get("id"),
+            text=tokenizer.decode(new, skip_special_tokens=skip).strip(),
+            prompt_tokens=prompt_tokens,
+            new_tokens=int(new.shape[0]),
+            seconds=time.perf_counter() - started,
+            stopped=self._stop.is_set(),
+        )
+
+
+def _generation_arguments(settings: dict[str, Any]) -> dict[str, Any]:
+    chosen = {name: settings[name] for name in _SETTINGS if settings.get(name) is not None}
+    chosen["do_sample"] = bool(settings.get("do_sample", True))
+    if chosen["do_sample"]:
+        chosen.update({name: settings[name] for name in _SAMPLING if settings.get(name) is not None})
+    else:
+        # Greedy: the model's own sampling settings would only raise warnings.
+        chosen.update(dict.fromkeys(_SAMPLING))
+    return chosen
+
+
+def _explain(error: Exception) -> str:
+    text = (str(error).splitlines() or [""])[0]
+    if "out of memory" in text.lower():
+        return "out of GPU memory: stop or pause the training run, or start the chat with CUDA_VISIBLE_DEVICES= (CPU)"
+    return f"{type(error).__name__}: {text}"
+
+
+def _import_quietly() -> None:
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+
+
+def serve() -> int:
+    """Serve on this process's stdin and stdout; whatever libraries print goes to stderr."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    requests = os.fdopen(os.dup(sys.stdin.fileno()), encoding="utf-8")
+    return ChatWorker(requests, answers).serve()

@@ -1,0 +1,67 @@
+"""What the machine can do, as far as settings depend on it. Asks NVML, never torch. Live gauges are trainer.run's."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+# Compute capability 8.0 (Ampere) is the first with bfloat16.
+_FIRST_BF16_CAPABILITY = 8
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """The machine that a run is for."""
+
+    cuda: bool
+    """There is an NVIDIA GPU that a run may use."""
+    bf16: bool
+    """All of those GPUs compute in bfloat16."""
+    gpu_count: int
+    cpu_cores: int
+    """Cores that this process may use."""
+
+    @staticmethod
+    def detect() -> Hardware:
+        """This machine, with CUDA_VISIBLE_DEVICES respected."""
+        capabilities = _gpu_capabilities()
+        count = len(capabilities)
+        return Hardware(
+            cuda=count > 0,
+            bf16=count > 0 and min(capabilities) >= _FIRST_BF16_CAPABILITY,
+            gpu_count=count,
+            cpu_cores=len(os.sched_getaffinity(0)),
+        )
+
+
+def _gpu_capabilities() -> list[int]:
+    """Major compute capability of each visible GPU; empty without a driver."""
+    # Settings may not know trainer.run, where NVML is wrapped, so the two calls stand here too.
+    import pynvml  # noqa: TID251
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        majors = [int(pynvml.nvmlDeviceGetCudaComputeCapability(handle)[0]) for handle in handles]
+    except pynvml.NVMLError:
+        return []
+    finally:
+        pynvml.nvmlShutdown()
+    return _visible(majors, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def _visible(majors: list[int], variable: str | None) -> list[int]:
+    """Those of the GPUs that CUDA_VISIBLE_DEVICES leaves; names other than numbers (UUIDs) count as the first ones."""
+    if variable is None:
+        return majors
+    chosen: list[int] = []
+    for position, entry in enumerate(part.strip() for part in variable.split(",") if part.strip()):
+        index = int(entry) if entry.lstrip("-").isdigit() else position
+        # CUDA stops at the first entry that names no GPU.
+        if not 0 <= index < len(majors):
+            break
+        chosen.append(majors[index])
+    return chosen

@@ -1,0 +1,152 @@
+"""One TOML file as values by table and name, with the line of each key for messages. Inheritance is in `presets`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.config.parameter import find_parameter, near_hint, tables
+from trainer.config.passthrough import unknown_trainer_argument
+from trainer.config.spellings import secret_hint, today
+from trainer.errors import UserError
+
+Values = dict[str, dict[str, object]]
+"""Values by table and name."""
+
+_HEADER = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\"'-]+)\s*\]")
+_POSITION = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
+_TOP_LEVEL = ("extends", "description")
+
+
+@dataclass(frozen=True)
+class PresetText:
+    """What stands in one preset file, older names already translated, values not yet checked."""
+
+    path: Path
+    extends: str | None
+    description: str
+    values: Values
+    lines: dict[str, int]
+    """Line of each dotted key."""
+
+
+def read_preset_text(path: Path) -> PresetText:
+    """Read one file.
+
+    Raises:
+        UserError: it cannot be read, is no TOML (line and column), or has unknown tables or keys (line, near match).
+    """
+    try:
+        source = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot be read: {error.strerror}", file=path) from error
+    except UnicodeDecodeError as error:
+        raise UserError("is not UTF-8 text", file=path, hint="Save it as UTF-8.") from error
+    try:
+        document = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise _broken_toml(path, source, error) from error
+    return _checked(path, source, document)
+
+
+def _broken_toml(path: Path, source: str, error: tomllib.TOMLDecodeError) -> UserError:
+    text = str(error)
+    found = _POSITION.search(text)
+    # Otherwise the message ends with "(at end of document)", and the last line is where to look.
+    line = int(found[1]) if found else source.count("\n") + 1
+    column = f", column {found[2]}" if found else ""
+    reason = _POSITION.sub("", text).replace(" (at end of document)", "")
+    hint = 'TOML writes text in quotes: name = "value".' if "Invalid value" in reason else None
+    return UserError(f"broken TOML{column}: {reason}", file=path, line=line, hint=hint)
+
+
+def _checked(path: Path, source: str, document: dict[str, object]) -> PresetText:
+    lines = _key_lines(source)
+    values: Values = {}
+    places: dict[str, int] = {}
+    for table, content in document.items():
+        if table in _TOP_LEVEL:
+            continue
+        line = lines.get(table)
+        if not isinstance(content, dict):
+            raise UserError("stands outside a table", file=path, line=line, field=table, hint=_home(table))
+        if table != "trainer" and table not in tables():
+            raise _unknown_table(path, line, table)
+        for name, value in content.items():
+            line = lines.get(f"{table}.{name}", line)
+            key = _checked_key(path, line, table, name)
+            if key in places:
+                raise UserError(f"is set twice: {name} is an older name of it", file=path, line=line, field=key)
+            home, _, new_name = key.partition(".")
+            values.setdefault(home, {})[new_name] = value
+            places[key] = line or 1
+    extends, description = (_text(path, lines, document, name) for name in _TOP_LEVEL)
+    return PresetText(path, extends, description or "", values, places)
+
+
+def _text(path: Path, lines: dict[str, int], document: dict[str, object], name: str) -> str | None:
+    value = document.get(name)
+    if value is not None and not isinstance(value, str):
+        raise UserError("expected text", file=path, line=lines.get(name), field=name, value=value)
+    return value
+
+
+def _checked_key(path: Path, line: int | None, table: str, name: str) -> str:
+    """The dotted key that `name` in `[table]` means."""
+    key = f"{table}.{name}"
+    if hint := secret_hint(name):
+        raise UserError("does not belong into a preset", file=path, line=line, field=key, hint=hint)
+    if table == "trainer":
+        if problem := _trainer_problem(name):
+            raise UserError(problem, file=path, line=line, field=key)
+        return key
+    if find_parameter(key):
+        return key
+    if newer := today(key):
+        return newer
+    raise UserError("unknown parameter", file=path, line=line, field=key, hint=near_hint(name, table))
+
+
+def _trainer_problem(name: str) -> str | None:
+    ours = find_parameter(name)
+    if ours is not None and ours.table == "train":
+        return "belongs into [train]"
+    return unknown_trainer_argument(name)
+
+
+def _unknown_table(path: Path, line: int | None, table: str) -> UserError:
+    near = difflib.get_close_matches(table, [*tables(), "trainer"], n=1)
+    hint = f"Did you mean [{near[0]}]?" if near else f"The tables are {', '.join(tables())} and trainer."
+    return UserError("unknown table", file=path, line=line, field=f"[{table}]", hint=hint)
+
+
+def _home(name: str) -> str:
+    if hint := secret_hint(name):
+        return hint
+    key = today(name)
+    found = find_parameter(key or name)
+    return f"It belongs into [{found.table}]." if found else near_hint(name) or ""
+
+
+def _key_lines(source: str) -> dict[str, int]:
+    """Line of each table header and each key, by dotted name.
+
+    tomllib tells no positions, so that lines are read once more; inside multi-line values a line may look like a key,
+    but the first place of a name wins and unknown names are never asked for.
+    """
+    found: dict[str, int] = {}
+    table = ""
+    for number, line in enumerate(source.splitlines(), start=1):
+        header = _HEADER.match(line)
+        if header:
+            table = header[1].strip("\"'")
+            found.setdefault(table, number)
+            continue
+        name, equals, _ = line.partition("=")
+        if equals:
+            bare = name.strip().strip("\"'")
+            found.setdefault(f"{table}.{bare}" if table else bare, number)
+    return found

@@ -1,0 +1,217 @@
+"""Presets: TOML files that build upon each other: found, loaded, saved, deleted. The text of one is `preset_text`."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.config.overrides import apply_overrides
+from trainer.config.parameter import parameters
+from trainer.config.preset_text import PresetText, Values, read_preset_text
+from trainer.config.recipe import Recipe
+from trainer.config.spellings import translate_values
+from trainer.config.validation import Origin, validated
+from trainer.errors import UserError
+from trainer.paths import shipped_folder, user_presets_folder
+
+
+@dataclass(frozen=True)
+class Change:
+    """A value that differs between two presets, or from the default."""
+
+    key: str
+    before: object
+    after: object
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A preset with all that it builds upon."""
+
+    name: str
+    path: Path
+    extends: tuple[str, ...]
+    """Names of the presets below it, the nearest first."""
+    values: Values
+    """What is set in the file, in those below it and by overrides; defaults are not in it."""
+    recipe: Recipe
+    description: str
+
+    def changed_from(self, other: Preset | None) -> tuple[Change, ...]:
+        """What differs from another preset; from all defaults when there is none."""
+        before = other.recipe if other is not None else Recipe()
+        keys = [each.key for each in parameters()]
+        changes = [Change(key, before.value(key), self.recipe.value(key)) for key in keys]
+        passed = sorted({*before.trainer, *self.recipe.trainer})
+        own = self.recipe.trainer
+        changes += [Change(f"trainer.{name}", before.trainer.get(name), own.get(name)) for name in passed]
+        return tuple(change for change in changes if change.before != change.after)
+
+
+@dataclass(frozen=True)
+class PresetInfo:
+    """A line of the list of presets."""
+
+    name: str
+    path: Path
+    shipped: bool
+    description: str
+    stage: str
+    error: str | None
+    """Why it cannot be loaded; None when it can."""
+
+
+def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Preset:
+    """A preset by name (yours before the shipped ones) or path, with `key=value` overrides laid over it.
+
+    Raises:
+        UserError: it is missing (with a near match), broken (line and column), or has unknown keys or wrong values.
+    """
+    path = _find(str(name_or_path))
+    chain = _chain(path)
+    values: Values = {}
+    origins: dict[str, Origin] = {}
+    for text in reversed(chain):
+        own: Values = {table: dict(content) for table, content in text.values.items()}
+        translate_values(own)
+        for table, content in own.items():
+            values.setdefault(table, {}).update(content)
+            for key in [f"{table}.{name}" for name in content]:
+                origins[key] = Origin(text.path, text.lines.get(key))
+    changed = apply_overrides(values, overrides)
+    translate_values(changed)
+    kept = {key: origin for key, origin in origins.items() if _same(values, changed, key)}
+    return Preset(
+        name=path.stem if path.name != "recipe.toml" else path.parent.name,
+        path=path,
+        extends=tuple(text.path.stem for text in chain[1:]),
+        values={table: content for table, content in changed.items() if content},
+        recipe=validated(changed, kept),
+        description=chain[0].description,
+    )
+
+
+def list_presets() -> list[PresetInfo]:
+    """All presets by name; yours first. A shipped one that yours hides is left out."""
+    mine = sorted(user_presets_folder().glob("*.toml"))
+    hidden = {path.stem for path in mine}
+    shipped = [path for path in sorted(shipped_folder("presets").glob("*.toml")) if path.stem not in hidden]
+    return [_info(path, shipped=False) for path in mine] + [_info(path, shipped=True) for path in shipped]
+
+
+def save_preset(
+    name: str, values: Mapping[str, Mapping[str, object]], *, extends: str | None = None, description: str = ""
+) -> Path:
+    """Write a preset of yours; where it exists, its comments and order are kept and what is not in `values` goes.
+
+    Raises:
+        UserError: the name is no file name, a value is wrong, it would extend itself, or the disk refuses.
+    """
+    # tomlkit takes 60 ms to import, and most starts write nothing.
+    from trainer.config.preset_writing import write_preset
+
+    _check_name(name)
+    path = user_presets_folder() / f"{name}.toml"
+    if extends is not None and path in [each.path for each in _chain(_find(extends, beside=path))]:
+        raise UserError(f"{extends!r} builds upon {name!r}, so that {name!r} cannot build upon it", field="extends")
+    validated(values, {})
+    write_preset(path, values, extends=extends, description=description)
+    return path
+
+
+def delete_preset(name: str) -> None:
+    """Remove a preset of yours.
+
+    Raises:
+        UserError: there is none of that name, it is shipped, or others build upon it.
+    """
+    _check_name(name)
+    path = user_presets_folder() / f"{name}.toml"
+    if not path.is_file():
+        shipped = (shipped_folder("presets") / f"{name}.toml").is_file()
+        reason = "comes with trimtab and stays" if shipped else "is no preset of yours"
+        raise UserError(f"{name!r} {reason}", hint=None if shipped else _near_preset(name))
+    for each in list_presets():
+        if not each.shipped and each.name != name and _extends(each.path) == name:
+            raise UserError(f"{each.name!r} builds upon {name!r}", hint=f"Delete {each.name!r} first.")
+    path.unlink()
+
+
+def _info(path: Path, *, shipped: bool) -> PresetInfo:
+    try:
+        preset = load_preset(path)
+    except UserError as error:
+        return PresetInfo(path.stem, path, shipped, "", "", str(error))
+    return PresetInfo(path.stem, path, shipped, preset.description, preset.recipe.method.stage, None)
+
+
+def _find(name: str, *, beside: Path | None = None) -> Path:
+    """The file of a name or path; names are also looked up beside the file that mentions them."""
+    if name.endswith(".toml") or "/" in name:
+        given = Path(name).expanduser()
+        path = given if given.is_absolute() or beside is None else beside.parent / given
+        if path.is_dir() and (path / "recipe.toml").is_file():
+            path = path / "recipe.toml"
+        if not path.is_file():
+            raise UserError("no such preset file", file=path, hint=_near_preset(path.stem))
+        return path.resolve()
+    folders = [user_presets_folder(), shipped_folder("presets")]
+    if beside is not None:
+        folders.insert(0, beside.parent)
+    for folder in folders:
+        path = folder / f"{name}.toml"
+        # A preset of yours may hide a shipped one of the same name and build upon that.
+        if path.is_file() and path.resolve() != beside:
+            return path.resolve()
+    raise UserError(f"there is no preset {name!r}", hint=_near_preset(name))
+
+
+def _near_preset(name: str) -> str:
+    folders = (user_presets_folder(), shipped_folder("presets"))
+    names = sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"Did you mean {near[0]!r}?" if near else "`trimtab presets` lists all."
+
+
+def _chain(path: Path) -> list[PresetText]:
+    """The preset and all that it builds upon, itself first."""
+    chain = [read_preset_text(path)]
+    while (below := chain[-1].extends) is not None:
+        last = chain[-1]
+        line = _line_of_extends(last.path)
+        try:
+            found = _find(below, beside=last.path)
+        except UserError as error:
+            raise UserError(
+                error.message, file=last.path, line=line, field="extends", value=below, hint=error.hint
+            ) from error
+        if found in [each.path for each in chain]:
+            names = " -> ".join([*(each.path.stem for each in chain), found.stem])
+            circle = f"presets build upon each other in a circle: {names}"
+            raise UserError(circle, file=last.path, line=line, field="extends")
+        chain.append(read_preset_text(found))
+    return chain
+
+
+def _line_of_extends(path: Path) -> int | None:
+    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    return next((number for number, line in enumerate(lines, 1) if line.lstrip().startswith("extends")), None)
+
+
+def _extends(path: Path) -> str | None:
+    try:
+        return read_preset_text(path).extends
+    except UserError:
+        return None
+
+
+def _same(before: Values, after: Values, key: str) -> bool:
+    table, _, name = key.partition(".")
+    return name in after.get(table, {}) and before[table][name] is after[table][name]
+
+
+def _check_name(name: str) -> None:
+    if not name or name.startswith(".") or any(mark in name for mark in "/\\\0") or name != name.strip():
+        raise UserError("is no name for a preset", field=repr(name), hint="Use letters, digits, - and _.")

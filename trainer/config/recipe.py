@@ -1,0 +1,86 @@
+"""The recipe: all tables together. Files are read in `presets`; what depends on others is filled in by `resolve`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from trainer.config.passthrough import unknown_trainer_argument
+from trainer.config.tables.adapters import FreezeTable, LoraTable, OftTable
+from trainer.config.tables.data import DataTable
+from trainer.config.tables.generation import EvaluationTable, GenerationTable
+from trainer.config.tables.inputs_outputs import ExportTable, InferenceTable, MultimodalTable, QuantizationTable
+from trainer.config.tables.machinery import Fp8Table, ProfilerTable, RayTable, SwanlabTable
+from trainer.config.tables.method import MethodTable
+from trainer.config.tables.model import ModelTable
+from trainer.config.tables.optimizers import ApolloTable, BadamTable, GaloreTable
+from trainer.config.tables.preference import PpoTable, PreferenceTable
+from trainer.config.tables.train import TrainTable
+
+
+class Recipe(BaseModel):
+    """Everything that makes a run. Immutable; `with_values` gives a changed and checked copy."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: ModelTable = ModelTable()
+    quantization: QuantizationTable = QuantizationTable()
+    multimodal: MultimodalTable = MultimodalTable()
+    export: ExportTable = ExportTable()
+    inference: InferenceTable = InferenceTable()
+    data: DataTable = DataTable()
+    freeze: FreezeTable = FreezeTable()
+    lora: LoraTable = LoraTable()
+    oft: OftTable = OftTable()
+    preference: PreferenceTable = PreferenceTable()
+    ppo: PpoTable = PpoTable()
+    galore: GaloreTable = GaloreTable()
+    apollo: ApolloTable = ApolloTable()
+    badam: BadamTable = BadamTable()
+    swanlab: SwanlabTable = SwanlabTable()
+    method: MethodTable = MethodTable()
+    ray: RayTable = RayTable()
+    profiler: ProfilerTable = ProfilerTable()
+    fp8: Fp8Table = Fp8Table()
+    generation: GenerationTable = GenerationTable()
+    evaluation: EvaluationTable = EvaluationTable()
+    train: TrainTable = TrainTable()
+    trainer: dict[str, Any] = Field(default_factory=dict)
+    """More fields of transformers' TrainingArguments, passed through as they are."""
+
+    @field_validator("trainer")
+    @classmethod
+    def _only_known_arguments(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in values:
+            if problem := unknown_trainer_argument(name):
+                raise ValueError(problem)
+        return values
+
+    def value(self, key: str) -> object:
+        """The value under a dotted key: `recipe.value("lora.lora_rank")`. Raises KeyError for unknown ones."""
+        table, _, name = key.partition(".")
+        if table == "trainer":
+            return self.trainer[name]
+        if table not in type(self).model_fields or name not in type(getattr(self, table)).model_fields:
+            raise KeyError(key)
+        return getattr(getattr(self, table), name)
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """All values by table and name, as they go into a TOML file: what is unset (None) is left out."""
+        dumped: dict[str, dict[str, Any]] = self.model_dump(exclude_none=True)
+        return dumped
+
+    def with_values(self, changes: Mapping[str, object]) -> "Recipe":
+        """A copy with these dotted keys set (None unsets), checked as a whole.
+
+        Raises:
+            pydantic.ValidationError: a value does not fit its field.
+        """
+        tables: dict[str, dict[str, Any]] = self.model_dump()
+        for key, value in changes.items():
+            table, _, name = key.partition(".")
+            if value is None:
+                tables[table].pop(name, None)
+            else:
+                tables[table][name] = value
+        return type(self).model_validate(tables)

@@ -1,0 +1,107 @@
+"""`[method]`: the training stage, what is trained, and variants of loss and loop. Adapter settings are in `[lora]`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from trainer.config.form import IN_SFT, Condition, Form
+from trainer.config.tables.base import Table
+
+LATER = Form("advanced", available=False)
+RARE = Form(available=False)
+SFT_LATER = Form("advanced", available=False, when=(IN_SFT,))
+
+
+class MethodTable(Table):
+    """The training stage, and which weights are trained."""
+
+    stage: Annotated[Literal["pt", "sft", "rm", "ppo", "dpo", "kto"], Form("basic", available_choices=("sft",))] = "sft"
+    """What kind of training: `sft` learns answers to prompts, `pt` plain text, `rm` a reward model, `ppo` against a
+    reward model, `dpo` from pairs of better and worse answers, `kto` from answers marked good or bad."""
+
+    finetuning_type: Annotated[
+        Literal["lora", "oft", "freeze", "full"], Form("basic", available_choices=("lora", "freeze", "full"))
+    ] = "lora"
+    """Which weights change: `lora` adds small matrices and trains only them (least memory), `oft` rotates, `freeze`
+    trains some layers, `full` trains everything (about eight times the memory of lora)."""
+
+    pure_bf16: Annotated[bool, Form("advanced")] = False
+    """Hold weights, gradients and optimizer state in bfloat16 alone: half the memory, small updates may be lost."""
+
+    use_llama_pro: Annotated[bool, LATER] = False
+    """Train only the blocks that were added to an expanded model (LLaMA Pro)."""
+
+    use_adam_mini: Annotated[bool, LATER] = False
+    """Use the Adam-mini optimizer, with one learning rate per block: about half of Adam's memory."""
+
+    use_muon: Annotated[bool, LATER] = False
+    """Use the Muon optimizer for matrices, and AdamW for the rest."""
+
+    use_mca: Annotated[bool, RARE] = False
+    """Train through Megatron-Core by mcore_adapter."""
+
+    use_megatron_bridge: Annotated[bool, RARE] = False
+    """Train through NVIDIA's Megatron Bridge."""
+
+    megatron_bridge_args: Annotated[dict[str, Any] | None, RARE] = None
+    """Settings for Megatron Bridge, as an inline table."""
+
+    use_hyper_parallel: Annotated[bool, RARE] = False
+    """Train through HyperParallel."""
+
+    hyper_parallel_args: Annotated[str | None, RARE] = None
+    """Settings for HyperParallel: a file or JSON text."""
+
+    hyper_parallel_cp_size: Annotated[int, Field(ge=1), Form(unit="GPUs", available=False)] = 1
+    """Over how many GPUs HyperParallel splits each sequence."""
+
+    use_dft_loss: Annotated[bool, SFT_LATER] = False
+    """Weigh each token's loss with its own probability (dynamic fine-tuning)."""
+
+    use_asft_loss: Annotated[bool, SFT_LATER] = False
+    """Dynamic fine-tuning with an anchor: a KL term holds the model near the untuned one."""
+
+    asft_alpha: Annotated[
+        float,
+        Field(ge=0),
+        Form(available=False, when=(IN_SFT, Condition("method.use_asft_loss", (True,)))),
+    ] = 0.1
+    """Weight of the anchoring KL term of `use_asft_loss`."""
+
+    use_eaft_loss: Annotated[bool, SFT_LATER] = False
+    """Weigh each token's loss with the model's uncertainty (entropy-adaptive fine-tuning)."""
+
+    eaft_alpha: Annotated[
+        float,
+        Field(ge=0),
+        Form(available=False, when=(IN_SFT, Condition("method.use_eaft_loss", (True,)))),
+    ] = 1.0
+    """Exponent of the entropy weight of `use_eaft_loss`."""
+
+    freeze_vision_tower: Annotated[bool, RARE] = True
+    """Leave the image encoder of a multimodal model as it is."""
+
+    freeze_multi_modal_projector: Annotated[bool, RARE] = True
+    """Leave the layers between image encoder and language model as they are."""
+
+    freeze_language_model: Annotated[bool, RARE] = False
+    """Leave the language model of a multimodal model as it is."""
+
+    train_mm_proj_only: Annotated[bool, RARE] = False
+    """Train only the layers between image encoder and language model. Older way to say: freeze tower and language
+    model."""
+
+    compute_accuracy: Annotated[bool, SFT_LATER] = False
+    """Report the share of tokens that the model would have chosen itself at each evaluation."""
+
+    disable_shuffling: Annotated[bool, Form("advanced")] = False
+    """Train on the rows in the order of the files."""
+
+    early_stopping_steps: Annotated[int | None, Field(ge=1), Form("advanced", unit="evaluations")] = None
+    """Stop after this many evaluations without a better result. Needs an evaluation strategy. Unset: never."""
+
+    plot_loss: Annotated[bool, RARE] = False
+    """Write a picture of the loss curve into the run directory at the end. The dashboard shows it live anyway."""
+
+    include_effective_tokens_per_second: Annotated[bool, Form()] = False
+    """Also report tokens per second over the whole run at its end. The live figure counts real tokens already."""

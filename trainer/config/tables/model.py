@@ -1,0 +1,128 @@
+"""`[model]`: which weights, and how they are loaded. Quantization has a table of its own."""
+# ruff: noqa: RUF012 - pydantic copies defaults; ruff does not see that a Table is one of its models.
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from trainer.config.form import WITH_ADAPTER, Form
+from trainer.config.tables.base import Table, TextList
+
+LATER = Form("advanced", available=False)
+RARE = Form(available=False)
+
+
+class ModelTable(Table):
+    """Which weights are tuned, and how they are loaded."""
+
+    model_name_or_path: Annotated[str | None, Form("basic")] = None
+    """The model to tune: a folder with `config.json` and safetensors, or a name on the Hugging Face hub such as
+    `Qwen/Qwen3-8B`. `shipped:demo_model` is the small model that comes with trimtab."""
+
+    adapter_name_or_path: Annotated[TextList, Form("advanced", when=(WITH_ADAPTER,))] = []
+    """Adapters to start from, as folders. All but the last are merged into the base weights; the last is trained on.
+    Leave it empty to begin a new adapter."""
+
+    adapter_folder: Annotated[str | None, RARE] = None
+    """A folder that holds the adapters named in `adapter_name_or_path`, where they lie below a common folder."""
+
+    cache_dir: Annotated[str | None, Form()] = None
+    """Where downloaded models and data sets are kept. Unset: the Hugging Face cache (`HF_HOME`). Change it when the
+    home disk is small."""
+
+    use_fast_tokenizer: Annotated[bool, RARE] = True
+    """Use the tokenizer written in Rust. The slow one is only for old models that have no other."""
+
+    resize_vocab: Annotated[bool, LATER] = False
+    """Grow the embedding matrix to the tokenizer's size. Needed after adding tokens; the new rows are trained."""
+
+    split_special_tokens: Annotated[bool, RARE] = False
+    """Read special tokens that stand in the data as plain text, so that a row cannot fake the end of a turn."""
+
+    add_tokens: Annotated[TextList, LATER] = []
+    """Ordinary tokens to add to the vocabulary. Turns `resize_vocab` on."""
+
+    add_special_tokens: Annotated[TextList, LATER] = []
+    """Special tokens to add to the vocabulary; they are never split. Turns `resize_vocab` on. The older name
+    `new_special_tokens` is understood."""
+
+    new_special_tokens_config: Annotated[str | None, RARE] = None
+    """A YAML file that gives each new token a description, from which its embedding starts."""
+
+    init_special_tokens: Annotated[Literal["noise_init", "desc_init", "desc_init_w_noise"], RARE] = "noise_init"
+    """How embeddings of new tokens start: `noise_init` is the mean of all embeddings with noise, `desc_init` the mean
+    over the token's description, `desc_init_w_noise` that with noise."""
+
+    model_revision: Annotated[str, Form()] = "main"
+    """Branch, tag or commit of the model on the hub. Set a commit to train on the same weights next year."""
+
+    low_cpu_mem_usage: Annotated[bool, Form()] = True
+    """Load the weights without a second copy in memory. Turn it off only when a model cannot be loaded that way."""
+
+    rope_scaling: Annotated[Literal["linear", "dynamic", "yarn", "llama3"] | None, LATER] = None
+    """Stretch the position encoding so that `cutoff_len` may exceed the length that the model was made for."""
+
+    flash_attn: Annotated[
+        Literal["auto", "disabled", "sdpa", "fa2", "fa3"],
+        Form("advanced", available_choices=("auto", "disabled", "sdpa")),
+    ] = "auto"
+    """The attention code. `auto` takes PyTorch's fused one (`sdpa`) where the model has it; `disabled` is the plain
+    form, slower but the reference; `fa2` and `fa3` need the flash-attn package and a GPU."""
+
+    shift_attn: Annotated[bool, RARE] = False
+    """Shifted sparse attention of LongLoRA, for long contexts with Llama models."""
+
+    mixture_of_depths: Annotated[Literal["convert", "load"] | None, RARE] = None
+    """Let tokens skip layers (Mixture of Depths): `convert` makes such a model, `load` opens one."""
+
+    use_unsloth: Annotated[bool, LATER] = False
+    """Use unsloth's kernels for LoRA training. Needs the unsloth package and an NVIDIA GPU."""
+
+    use_unsloth_gc: Annotated[bool, RARE] = False
+    """Keep the activations that gradient checkpointing stores in CPU memory, as unsloth does."""
+
+    enable_liger_kernel: Annotated[bool, LATER] = False
+    """Use the Liger kernels: less memory for the loss of models with a large vocabulary. Needs liger-kernel."""
+
+    moe_aux_loss_coef: Annotated[float | None, Field(ge=0), RARE] = None
+    """Weight of the loss that keeps the experts of a mixture-of-experts model evenly used. Unset: not added."""
+
+    disable_gradient_checkpointing: Annotated[bool, Form("advanced")] = False
+    """Keep all activations instead of computing them again in the backward pass: about a third faster, far more GPU
+    memory. On a machine without a GPU they are kept anyway, unless `gradient_checkpointing` is set."""
+
+    use_reentrant_gc: Annotated[bool, Form()] = True
+    """Which of PyTorch's two forms of gradient checkpointing to use. Turn it off when a model warns about inputs
+    without gradients."""
+
+    upcast_layernorm: Annotated[bool, RARE] = False
+    """Hold the normalisation weights in float32, for steadier training of quantized models."""
+
+    upcast_lmhead_output: Annotated[bool, RARE] = False
+    """Compute the loss from float32 logits also where the model would give half precision."""
+
+    train_from_scratch: Annotated[bool, LATER] = False
+    """Start from random weights: only the model's configuration and tokenizer are read."""
+
+    infer_backend: Annotated[
+        Literal["huggingface", "vllm", "sglang"], Form("advanced", available_choices=("huggingface",))
+    ] = "huggingface"
+    """The engine of chat and prediction. Training always uses Hugging Face transformers."""
+
+    offload_folder: Annotated[str, RARE] = "offload"
+    """Where weights go that fit neither GPU nor memory while chatting or exporting."""
+
+    use_kv_cache: Annotated[bool, RARE] = True
+    """Keep keys and values of earlier tokens while generating. The older name `use_cache` is understood."""
+
+    use_v1_kernels: Annotated[bool, RARE] = False
+    """Use the kernels of LLaMA-Factory's experimental trainer where there are any for the device."""
+
+    infer_dtype: Annotated[Literal["auto", "float16", "bfloat16", "float32"], RARE] = "auto"
+    """Number format of the weights in chat and prediction. `auto`: the format that they are stored in."""
+
+    print_param_status: Annotated[bool, Form()] = False
+    """Write name, number format and trainable or not of every weight to the log before the first step."""
+
+    trust_remote_code: Annotated[bool, RARE] = False
+    """Run Python code that comes with a model. Code from a hub can do all that you can do: it stays off here."""

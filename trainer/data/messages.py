@@ -1,0 +1,101 @@
+"""What a row of any format becomes: a dialogue that knows its place on disk. Not for reading or rendering."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ROLES = ("system", "user", "assistant", "tool")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceReference:
+    """Where a row stands: the file, the number of the row in it (from 1) and the line on which it begins (from 1)."""
+
+    file: str
+    row: int
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line or self.row}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a dialogue, with the names that chat templates use."""
+
+    role: str
+    content: str | None
+    reasoning_content: str | None = None
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    name: str | None = None
+    tool_call_id: str | None = None
+    train: bool | None = None
+    """Set in the row (`train`, `weight`) to say whether this answer is learned; None: as the recipe says."""
+
+    def is_plain(self) -> bool:
+        """Whether role and content say it all."""
+        return not (self.reasoning_content or self.tool_calls or self.name or self.tool_call_id)
+
+    def for_template(self) -> dict[str, Any]:
+        """The dictionary that a chat template sees; what is unset is left out, as transformers does."""
+        values: dict[str, Any] = {"role": self.role}
+        if self.content is not None:
+            values["content"] = self.content
+        if self.reasoning_content is not None:
+            values["reasoning_content"] = self.reasoning_content
+            values["thinking"] = self.reasoning_content  # the name that gpt-oss templates read
+        if self.tool_calls:
+            values["tool_calls"] = list(self.tool_calls)
+        if self.name is not None:
+            values["name"] = self.name
+        if self.tool_call_id is not None:
+            values["tool_call_id"] = self.tool_call_id
+        return values
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A dialogue to learn from."""
+
+    messages: tuple[Message, ...]
+    source: SourceReference
+    tools: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that cannot be used: the reason (an identifier), what is wrong in words, and the remedy."""
+
+    reason: str
+    text: str
+    hint: str
+    source: SourceReference
+    fatal: bool = False
+    """The rest of the file cannot be read either."""
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.text}. {self.hint}"
+
+
+class BadRowError(Exception):
+    """Raised while a row is converted or encoded; the pipeline turns it into a `BadRow` with its place."""
+
+    def __init__(self, reason: str, text: str, hint: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.text = text
+        self.hint = hint
+
+    def at(self, source: SourceReference) -> BadRow:
+        """The record of this error for the row at `source`."""
+        return BadRow(self.reason, self.text, self.hint, source)
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """One JSON object as it stands in the file."""
+
+    value: Mapping[str, Any] = field(repr=False)
+    source: SourceReference

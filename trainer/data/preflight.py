@@ -1,0 +1,82 @@
+"""Everything about model folder and data that can be known without torch, as findings. Not for what the recipe alone
+tells (`trainer.config.check`)."""
+
+from __future__ import annotations
+
+from trainer.config.finding import Finding
+from trainer.config.recipe import Recipe
+from trainer.data.encode import missing_template
+from trainer.data.model_folder import is_hub_id
+from trainer.data.pipeline import PipelineOptions, encode_datasets, locate
+from trainer.data.prepare import recipe_tokenizer
+from trainer.data.registry import split_names
+from trainer.data.tokenizer import TextTokenizer
+from trainer.errors import UserError
+
+
+def preflight(recipe: Recipe, *, limit_rows: int = 20_000) -> list[Finding]:
+    """What is wrong with the model folder, the data files, the rows and the labels, all at once.
+
+    Reads the first `limit_rows` rows of each data set with the code that the trainer uses. Needs no network, and raises
+    nothing for the user's mistakes.
+    """
+    findings: list[Finding] = []
+    tokenizer = _tokenizer(recipe, findings)
+    options = PipelineOptions.of(recipe, limit_rows=limit_rows).skipping()
+    names = split_names(recipe.data.dataset)
+    if not names:
+        text = "No data set is chosen. Set dataset to a registered name or a file"
+        findings.append(Finding("data_none_chosen", "error", ("data.dataset",), text))
+    findings += _check("data.dataset", names, tokenizer, recipe, options)
+    findings += _check("data.eval_dataset", split_names(recipe.data.eval_dataset), tokenizer, recipe, options)
+    return findings
+
+
+def _tokenizer(recipe: Recipe, findings: list[Finding]) -> TextTokenizer | None:
+    """The tokenizer with its chat template, or None and a finding that says why not."""
+    fields = ("model.model_name_or_path",)
+    name = recipe.model.model_name_or_path
+    try:
+        tokenizer = recipe_tokenizer(recipe)
+    except UserError as error:
+        values: dict[str, object] = {"model": name, "problem": str(error)}
+        if is_hub_id(name) and error.file is None:
+            text = f"{name} is not on this machine: it will be downloaded at the start and checked then"
+            findings.append(Finding("model_not_local", "info", fields, text, values))
+        else:
+            findings.append(Finding("model_unusable", "error", fields, str(error), values))
+        return None
+    if tokenizer.template is None:
+        error = missing_template(tokenizer)
+        values = {"model": name, "problem": str(error)}
+        findings.append(Finding("model_no_template", "error", fields, str(error), values))
+        return None
+    return tokenizer
+
+
+def _check(
+    key: str, names: tuple[str, ...], tokenizer: TextTokenizer | None, recipe: Recipe, options: PipelineOptions
+) -> list[Finding]:
+    """Findings about the named data sets; one that cannot be read does not hide the others."""
+    findings: list[Finding] = []
+    readable = []
+    for name in names:
+        try:
+            locate(name, options.dataset_dir)
+        except UserError as error:
+            findings.append(_unreadable(key, name, error))
+        else:
+            readable.append(name)
+    for name in readable:
+        try:
+            report = encode_datasets((name,), tokenizer, options).report
+        except UserError as error:
+            findings.append(_unreadable(key, name, error))
+        else:
+            findings += report.findings(on_bad_row=recipe.data.on_bad_row, key=key)
+    return findings
+
+
+def _unreadable(key: str, name: str, error: UserError) -> Finding:
+    problem = str(error).replace("dataset =", f"{key.removeprefix('data.')} =", 1)
+    return Finding("data_unreadable", "error", (key,), problem, {"dataset": name, "problem": problem})

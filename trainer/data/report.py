@@ -1,0 +1,256 @@
+"""What reading and encoding the data came to: counts, lengths, bad rows, findings. Not for doing it (`pipeline`)."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from trainer.config.finding import Finding
+from trainer.data.encode import EncodedRow
+from trainer.data.messages import BadRow
+
+EXAMPLES = 3
+"""Bad rows that are kept as examples of each reason."""
+
+
+@dataclass(frozen=True)
+class BadRows:
+    """The bad rows of one reason."""
+
+    reason: str
+    count: int
+    examples: tuple[BadRow, ...]
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Tokens a row, before rows were cut."""
+
+    minimum: int = 0
+    median: int = 0
+    p95: int = 0
+    p99: int = 0
+    maximum: int = 0
+
+    @classmethod
+    def of(cls, values: Sequence[int]) -> Lengths:
+        """The figures of `values`."""
+        if not values:
+            return cls()
+        ordered = sorted(values)
+        at = [ordered[round(share * (len(ordered) - 1))] for share in (0, 0.5, 0.95, 0.99, 1)]
+        return cls(*at)
+
+
+@dataclass(frozen=True)
+class DatasetSummary:
+    """One data set of several: what was read and how."""
+
+    name: str
+    format: str
+    files: tuple[str, ...]
+    rows_read: int
+    rows_used: int
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """The figures of one pass over the rows."""
+
+    rows_read: int = 0
+    rows_used: int = 0
+    bad: tuple[BadRows, ...] = ()
+    datasets: tuple[DatasetSummary, ...] = ()
+    lengths: Lengths = Lengths()
+    cutoff_len: int = 0
+    tokens: int = 0
+    """Tokens of the rows that are used, after the cut."""
+    trained_tokens: int = 0
+    truncated: int = 0
+    """Rows that were cut."""
+    labels_lost: int = 0
+    """Tokens to be learned that the cut took away."""
+    ends_lost: int = 0
+    """Rows with an answer whose end was cut off."""
+    unlabelled: int = 0
+    """Rows dropped because they have nothing to learn."""
+    unlabelled_by_cut: int = 0
+    """Of these, the ones that had something to learn before the cut."""
+    endless: int = 0
+    """Rows with an answer after which the template writes no end-of-turn token."""
+    duplicates: int = 0
+    """Rows whose text stood there before; they are trained on all the same."""
+    seconds: float = field(default=0.0, compare=False)
+
+    @property
+    def rows_bad(self) -> int:
+        """Bad rows of all reasons."""
+        return sum(item.count for item in self.bad)
+
+    def findings(self, *, on_bad_row: str = "stop", key: str = "data.dataset") -> list[Finding]:
+        """What of this the user should know before the training starts; `key` is the parameter that chose the rows."""
+        found = [_bad_rows_finding(item, self.rows_read, on_bad_row, key) for item in self.bad]
+        found += _label_findings(self, key)
+        if self.rows_used:
+            found += _quality_findings(self, key)
+        return found
+
+
+class ReportBuilder:
+    """Counts while rows go by."""
+
+    def __init__(self, cutoff_len: int) -> None:
+        self._cutoff_len = cutoff_len
+        self._bad: Counter[str] = Counter()
+        self._examples: dict[str, list[BadRow]] = {}
+        self._lengths = array("i")
+        self._seen: set[int] = set()
+        self._datasets: list[DatasetSummary] = []
+        self.rows_read = 0
+        self.rows_used = 0
+        self._tokens = self._trained = self._truncated = self._labels_lost = self._ends_lost = 0
+        self._unlabelled = self._unlabelled_by_cut = self._endless = self._duplicates = 0
+
+    def bad(self, row: BadRow) -> None:
+        """Counts a bad row."""
+        self.rows_read += 1
+        self._bad[row.reason] += 1
+        examples = self._examples.setdefault(row.reason, [])
+        if len(examples) < EXAMPLES:
+            examples.append(row)
+
+    def converted(self) -> None:
+        """Counts a good row that was not encoded."""
+        self.rows_read += 1
+        self.rows_used += 1
+
+    def encoded(self, row: EncodedRow) -> bool:
+        """Counts an encoded row; says whether there is anything to learn in it."""
+        self.rows_read += 1
+        self._lengths.append(row.full_length)
+        self._truncated += row.full_length > len(row.input_ids)
+        self._labels_lost += row.labels_lost
+        if not row.trained:
+            self._unlabelled += 1
+            self._unlabelled_by_cut += row.labels_lost > 0
+            return False
+        self.rows_used += 1
+        self._tokens += len(row.input_ids)
+        self._trained += row.trained_count
+        self._ends_lost += row.end_lost
+        self._endless += row.endless
+        if row.text_hash in self._seen:
+            self._duplicates += 1
+        self._seen.add(row.text_hash)
+        return True
+
+    def dataset(self, summary: DatasetSummary) -> None:
+        """Notes a data set that was read to its end."""
+        self._datasets.append(summary)
+
+    def report(self, seconds: float) -> DataReport:
+        """The figures so far."""
+        bad = tuple(BadRows(reason, count, tuple(self._examples[reason])) for reason, count in self._bad.most_common())
+        return DataReport(
+            rows_read=self.rows_read,
+            rows_used=self.rows_used,
+            bad=bad,
+            datasets=tuple(self._datasets),
+            lengths=Lengths.of(self._lengths),
+            cutoff_len=self._cutoff_len,
+            tokens=self._tokens,
+            trained_tokens=self._trained,
+            truncated=self._truncated,
+            labels_lost=self._labels_lost,
+            ends_lost=self._ends_lost,
+            unlabelled=self._unlabelled,
+            unlabelled_by_cut=self._unlabelled_by_cut,
+            endless=self._endless,
+            duplicates=self._duplicates,
+            seconds=seconds,
+        )
+
+
+def _bad_rows_finding(item: BadRows, rows_read: int, on_bad_row: str, key: str) -> Finding:
+    example = item.examples[0]
+    stops = on_bad_row == "stop"
+    places = ", ".join(str(row.source) for row in item.examples)
+    values: dict[str, object] = {
+        "count": item.count,
+        "rows": rows_read,
+        "reason": item.reason,
+        "example": example.text,
+        "hint": example.hint,
+        "places": places,
+    }
+    text = f"{places}: {example.text} ({item.count} of {rows_read} rows). {example.hint}"
+    if stops:
+        return Finding("data_bad_rows", "error", (key, "data.on_bad_row"), text, values, {"data.on_bad_row": "skip"})
+    return Finding("data_bad_rows_skipped", "warning", (key,), f"{text}. They are left out", values)
+
+
+def _label_findings(report: DataReport, key: str) -> list[Finding]:
+    if report.unlabelled == 0 and report.rows_used == 0:
+        if report.rows_read == 0 or report.bad:
+            values: dict[str, object] = {"rows": report.rows_read}
+            text = f"None of the {report.rows_read} rows can be used"
+            return [Finding("data_no_rows", "error", (key,), text, values)]
+        return []
+    if not report.unlabelled:
+        return []
+    values = {"count": report.unlabelled, "cutoff_len": report.cutoff_len, "rows": report.rows_read}
+    if report.rows_used:
+        text = f"{report.unlabelled} of {report.rows_read} rows have nothing to learn and are left out"
+        return [Finding("data_unlabelled_rows", "warning", (key, "data.cutoff_len"), text, values)]
+    return [all_masked_finding(report, key)]
+
+
+def all_masked_finding(report: DataReport, key: str = "data.dataset") -> Finding:
+    """The error when no row has anything to learn, with the likely cause."""
+    values: dict[str, object] = {"rows": report.rows_read, "cutoff_len": report.cutoff_len}
+    if report.unlabelled_by_cut:
+        needed = report.lengths.p95
+        values |= {"median": report.lengths.median, "p95": needed}
+        text = (
+            f"all labels are masked: cutoff_len = {report.cutoff_len} ends before the answers begin"
+            f" (rows have {report.lengths.median} tokens in the middle, 95 % have at most {needed}); raise cutoff_len"
+        )
+        change: dict[str, object] = {"data.cutoff_len": _round_up(needed)}
+        return Finding("data_all_masked_by_cutoff", "error", ("data.cutoff_len",), text, values, change)
+    text = "all labels are masked: every answer is marked train = false or weight = 0; mark one to be learned"
+    return Finding("data_all_masked_by_flags", "error", (key,), text, values)
+
+
+def _quality_findings(report: DataReport, key: str) -> list[Finding]:
+    found = []
+    rows = report.rows_read
+    if report.truncated:
+        values: dict[str, object] = {
+            "count": report.truncated,
+            "rows": rows,
+            "cutoff_len": report.cutoff_len,
+            "ends": report.ends_lost,
+            "labels": report.labels_lost,
+            "maximum": report.lengths.maximum,
+        }
+        text = (
+            f"{report.truncated} of {rows} rows are longer than cutoff_len = {report.cutoff_len} (longest:"
+            f" {report.lengths.maximum}) and are cut; {report.ends_lost} answers lose their end,"
+            f" {report.labels_lost} tokens to learn are lost"
+        )
+        change: dict[str, object] = {"data.cutoff_len": _round_up(report.lengths.maximum)}
+        found.append(Finding("data_truncated", "warning", ("data.cutoff_len",), text, values, change))
+    if report.endless:
+        text = "The chat template ends answers without a special token: the model will not learn to stop"
+        found.append(Finding("data_endless", "warning", ("model.model_name_or_path",), text, {"count": report.endless}))
+    if report.duplicates:
+        text = f"{report.duplicates} of {rows} rows stand there more than once"
+        found.append(Finding("data_duplicates", "info", (key,), text, {"count": report.duplicates, "rows": rows}))
+    return found
+
+
+def _round_up(length: int) -> int:
+    """A round cutoff that is not below `length`."""
+    return max(64, -(-length // 64) * 64)

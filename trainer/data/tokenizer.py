@@ -1,0 +1,144 @@
+"""A fast tokenizer read from a model folder, without transformers: the same ids, in batches. Not for chat templates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Encoding, Tokenizer
+
+from trainer.data.registry import near_match
+from trainer.data.templates import ChatTemplate, load_template
+from trainer.errors import UserError
+
+_TOKEN_FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
+_NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+
+
+class TextTokenizer:
+    """Text to ids and back, with the special tokens and the chat template of the model."""
+
+    def __init__(
+        self, backend: Tokenizer, special_tokens: Mapping[str, str], template: ChatTemplate | None, folder: Path
+    ) -> None:
+        self.folder = folder
+        self.special_tokens = dict(special_tokens)
+        """By role: `eos_token`, `pad_token` ..."""
+        self.template = template
+        self._backend = backend
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of `text`; nothing is added before or after it."""
+        return list(self._backend.encode(text, add_special_tokens=False).ids)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Encoding]:
+        """Ids and character offsets (`.ids`, `.offsets`) of many texts at once, on all cores."""
+        return list(self._backend.encode_batch(texts, add_special_tokens=False))
+
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
+        """The text of `ids`."""
+        return str(self._backend.decode(list(ids), skip_special_tokens=skip_special_tokens))
+
+    def token(self, identifier: int) -> str:
+        """The token as it is shown to people; half a character is shown by its raw form."""
+        text = self.decode([identifier])
+        return text if "\ufffd" not in text else str(self._backend.id_to_token(identifier))
+
+    def __len__(self) -> int:
+        return int(self._backend.get_vocab_size(with_added_tokens=True))
+
+    @cached_property
+    def all_special(self) -> frozenset[str]:
+        """The texts of all tokens that are marked as special, and of the named ones."""
+        added = self._backend.get_added_tokens_decoder().values()
+        return frozenset(token.content for token in added if token.special) | frozenset(self.special_tokens.values())
+
+    @property
+    def eos_token_id(self) -> int | None:
+        """The id of the end-of-sequence token."""
+        return self._identifier("eos_token")
+
+    @property
+    def pad_token_id(self) -> int | None:
+        """The id that fills batches up; the end-of-sequence token where the model has none for it."""
+        identifier = self._identifier("pad_token")
+        return self.eos_token_id if identifier is None else identifier
+
+    def _identifier(self, role: str) -> int | None:
+        token = self.special_tokens.get(role)
+        identifier = None if token is None else self._backend.token_to_id(token)
+        return None if identifier is None else int(identifier)
+
+
+def load_tokenizer(folder: Path | str) -> TextTokenizer:
+    """The tokenizer of a model folder (`tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`).
+
+    Raises: UserError when there is none, or it cannot be read.
+    """
+    folder = Path(folder)
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise _no_tokenizer(folder)
+    try:
+        backend = Tokenizer.from_file(str(file))
+    except Exception as error:
+        # The Rust library raises bare Exception for whatever is wrong in the file.
+        message = f"the tokenizer cannot be read ({error})"
+        raise UserError(message, file=file, hint="Copy tokenizer.json from the base model") from error
+    config = _read_object(folder / "tokenizer_config.json")
+    _add_tokens_of_config(backend, config)
+    # What is trained is rendered by the template alone; a length limit or padding in the file must not reach it, and a
+    # post-processor would only trim the offsets that labels are found by.
+    backend.no_truncation()
+    backend.no_padding()
+    backend.post_processor = None
+    special = _special_tokens(config) or _special_tokens(_read_object(folder / "special_tokens_map.json"))
+    return TextTokenizer(backend, special, load_template(folder, config, special), folder)
+
+
+def _no_tokenizer(folder: Path) -> UserError:
+    message = "the model folder has no tokenizer.json"
+    if (folder / "tokenizer.model").is_file() or (folder / "vocab.json").is_file():
+        hint = "It has a slow tokenizer only: load it with transformers' AutoTokenizer and save_pretrained() it there"
+    else:
+        inside = tuple(path.name for path in folder.iterdir()) if folder.is_dir() else ()
+        hint = near_match("tokenizer.json", inside) or "Copy the tokenizer files of the base model there"
+    return UserError(message, file=folder, hint=hint)
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        return {}
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"not valid JSON ({error})", file=file, hint="Copy it from the base model") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _special_tokens(config: Mapping[str, Any]) -> dict[str, str]:
+    tokens: dict[str, str] = {}
+    for name, value in config.items():
+        text = value.get("content") if isinstance(value, dict) else value
+        if isinstance(text, str) and (name in _NAMED_TOKENS or _is_model_token(name)):
+            tokens[name] = text
+    return tokens
+
+
+def _is_model_token(name: str) -> bool:
+    """Models name tokens of their own (`image_token`, `boi_token`); templates may ask for them."""
+    return name.endswith("_token") and not name.startswith(("add_", "use_"))
+
+
+def _add_tokens_of_config(backend: Tokenizer, config: Mapping[str, Any]) -> None:
+    """Older folders list added tokens in tokenizer_config.json alone."""
+    stated = config.get("added_tokens_decoder")
+    if not isinstance(stated, dict):
+        return
+    for _, raw in sorted(stated.items(), key=lambda item: int(item[0])):
+        if isinstance(raw, dict) and backend.token_to_id(str(raw.get("content"))) is None:
+            flags = {name: bool(raw.get(name, False)) for name in _TOKEN_FLAGS}
+            backend.add_tokens([AddedToken(str(raw["content"]), **flags)])

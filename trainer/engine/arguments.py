@@ -1,0 +1,84 @@
+"""From the recipe's [train] table to the arguments of the installed transformers and TRL, each set explicitly.
+
+TRL's defaults differ from transformers' (bf16, gradient checkpointing, model cards, printers), so nothing is left open.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.config import Recipe
+
+# Ours to do, or ours to decide, however they stand in the table.
+_OURS = {
+    "output_dir",
+    "overwrite_output_dir",
+    "do_train",
+    "do_eval",
+    "do_predict",
+    "resume_from_checkpoint",
+    "run_name",
+    "save_total_limit",
+    "warmup_ratio",
+    "gradient_checkpointing",
+    "group_by_length",
+    "predict_with_generate",
+    "sample_prompts",
+    "telemetry_seconds",
+    "report_to",
+    "include_num_input_tokens_seen",
+}
+
+
+def training_arguments(kind: type, recipe: Recipe, folder: Path, **stage: Any) -> Any:
+    """Build `kind` (a TrainingArguments class) from the recipe; `stage` holds what the stage adds.
+
+    Raises:
+        TypeError: for a name that the installed version does not know.
+    """
+    fields = {field.name for field in dataclasses.fields(kind)}
+    table = recipe.train
+    values: dict[str, Any] = {
+        name: value
+        for name, value in table.model_dump(exclude_none=True).items()
+        if name not in _OURS and name in fields
+    }
+    values.update(
+        output_dir=str(folder),
+        run_name=folder.name,
+        report_to="none",
+        disable_tqdm=True,
+        logging_nan_inf_filter=False,
+        logging_first_step=True,
+        # Rotation is done by our manifest, not by file time.
+        save_total_limit=None,
+        push_to_hub=False,
+        use_cpu=not torch.cuda.is_available(),
+        gradient_checkpointing=_checkpointing(recipe),
+        gradient_checkpointing_kwargs={"use_reentrant": recipe.model.use_reentrant_gc},
+        include_num_input_tokens_seen="no",
+        dataloader_pin_memory=torch.cuda.is_available() and table.dataloader_pin_memory is not False,
+        per_device_eval_batch_size=table.per_device_eval_batch_size or table.per_device_train_batch_size,
+        eval_steps=table.eval_steps or table.save_steps,
+        remove_unused_columns=True,
+    )
+    if table.warmup_ratio and not table.warmup_steps:
+        # transformers 5: below 1 is a share of the run.
+        values["warmup_steps"] = table.warmup_ratio
+    if recipe.method.disable_shuffling:
+        values["train_sampling_strategy"] = "sequential"
+    values.update(stage)
+    values.update(recipe.trainer)
+    return kind(**values)
+
+
+def _checkpointing(recipe: Recipe) -> bool:
+    if recipe.model.disable_gradient_checkpointing:
+        return False
+    asked = recipe.train.gradient_checkpointing
+    # On the CPU memory is plentiful and time is not.
+    return torch.cuda.is_available() if asked is None else asked

@@ -1,0 +1,54 @@
+"""Answers of the live weights to given prompts, written to the run as they are made. Not the chat: see trainer/chat."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from trainer.run import SampleEvent
+
+from .session import RunSession
+
+_NEW_TOKENS = 128
+
+
+def sample_answers(trainer: Any, session: RunSession, prompts: list[str]) -> None:
+    """Answer each prompt greedily with the weights as they are now; training goes on exactly as if nothing had been.
+
+    Random state and train mode are put back, so that sampling never changes a run.
+    """
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    tokenizer = trainer.processing_class
+    was_training = model.training
+    model.eval()
+    devices = [model.device] if model.device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices=devices), torch.no_grad():
+            for prompt in prompts:
+                started = time.perf_counter()
+                inputs = tokenizer.apply_chat_template(
+                    [{"role": "user", "content": prompt}],
+                    add_generation_prompt=True,
+                    return_tensors="pt",
+                    return_dict=True,
+                ).to(model.device)
+                output = model.generate(
+                    **inputs,
+                    max_new_tokens=_NEW_TOKENS,
+                    do_sample=False,
+                    use_cache=True,
+                    pad_token_id=tokenizer.pad_token_id,
+                )
+                answer = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+                session.events.write(
+                    SampleEvent(
+                        step=int(trainer.state.global_step),
+                        prompt=prompt,
+                        text=answer,
+                        seconds=time.perf_counter() - started,
+                    )
+                )
+    finally:
+        model.train(was_training)

@@ -1,0 +1,1 @@
+"""Models: loading weights and tokenizer, choosing what is trained (full, freeze, LoRA), counting parameters."""

@@ -1,0 +1,55 @@
+"""LoRA adapters: a new one from the recipe, or a trained one to go on with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+
+from trainer.config import Recipe
+from trainer.errors import UserError
+
+
+def add_lora(model: Any, recipe: Recipe) -> Any:
+    """The model with a trainable LoRA adapter; of several given adapters all but the last are merged first.
+
+    Raises:
+        UserError: when a target module does not exist, or an adapter cannot be loaded.
+    """
+    adapters = list(recipe.model.adapter_name_or_path or [])
+    for merged in adapters[:-1]:
+        model = _load_adapter(model, merged, trainable=False).merge_and_unload()
+    if adapters:
+        return _load_adapter(model, adapters[-1], trainable=True)
+    try:
+        return get_peft_model(model, lora_config(recipe))
+    except ValueError as error:
+        raise UserError(
+            f"LoRA cannot be put on this model: {error}", field="lora_target", value=recipe.lora.lora_target
+        ) from error
+
+
+def lora_config(recipe: Recipe) -> LoraConfig:
+    """PEFT's configuration for the recipe's LoRA settings."""
+    lora = recipe.lora
+    targets = list(lora.lora_target)
+    return LoraConfig(
+        task_type=TaskType.CAUSAL_LM,
+        r=lora.lora_rank,
+        lora_alpha=lora.lora_alpha if lora.lora_alpha is not None else 2 * lora.lora_rank,
+        lora_dropout=lora.lora_dropout,
+        target_modules="all-linear" if targets == ["all"] else targets,
+        modules_to_save=list(lora.additional_target) if lora.additional_target else None,
+        use_rslora=lora.use_rslora,
+        use_dora=lora.use_dora,
+    )
+
+
+def _load_adapter(model: Any, path: str, *, trainable: bool) -> Any:
+    try:
+        # Without is_trainable PEFT loads it frozen, and nothing would train, without an error.
+        return PeftModel.from_pretrained(model, path, is_trainable=trainable)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"the adapter cannot be loaded: {str(error).splitlines()[0]}", field="adapter_name_or_path", value=path
+        ) from error

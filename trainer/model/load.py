@@ -1,0 +1,71 @@
+"""Loading a base model and its tokenizer as the recipe asks: precision, attention, place. Not adapters: see adapters.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from trainer.config import Recipe, resolve_model_path
+from trainer.errors import UserError
+
+_ATTENTION = {"auto": "sdpa", "disabled": "eager", "sdpa": "sdpa"}
+
+
+def compute_dtype(recipe: Recipe) -> torch.dtype:
+    """The precision of the frozen weights and of the arithmetic: bf16 or fp16 when asked for, else float32."""
+    if recipe.train.bf16 or recipe.method.pure_bf16:
+        return torch.bfloat16
+    return torch.float16 if recipe.train.fp16 else torch.float32
+
+
+def load_model(recipe: Recipe) -> Any:
+    """The base model in `compute_dtype`, not yet prepared for a method.
+
+    Raises:
+        UserError: when the folder or hub id cannot be loaded, with the loader's own reason.
+    """
+    name = resolve_model_path(recipe.model.model_name_or_path)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            name,
+            dtype=compute_dtype(recipe),
+            attn_implementation=_ATTENTION[recipe.model.flash_attn],
+            revision=recipe.model.model_revision,
+            cache_dir=recipe.model.cache_dir,
+            low_cpu_mem_usage=recipe.model.low_cpu_mem_usage,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"the model cannot be loaded: {_first_line(error)}",
+            field="model_name_or_path",
+            value=name,
+            hint="Give a folder with config.json and safetensors, or a hub id that this machine can reach.",
+        ) from error
+    return model
+
+
+def load_tokenizer(recipe: Recipe) -> Any:
+    """The tokenizer that belongs to the model, with a padding token.
+
+    Raises:
+        UserError: when there is none.
+    """
+    name = resolve_model_path(recipe.model.model_name_or_path)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            name, revision=recipe.model.model_revision, cache_dir=recipe.model.cache_dir, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"the tokenizer cannot be loaded: {_first_line(error)}", field="model_name_or_path", value=name
+        ) from error
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,137 @@
+"""The entry point of a training process: from a run directory to weights in its checkpoints.
+
+Everything that the user did wrong ends as one line in the events and the log; a bug leaves its traceback in the log.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trainer.config import Hardware, Recipe, resolve_model_path
+from trainer.data import PreparedData, prepare
+from trainer.errors import UserError
+from trainer.run import Checkpoint, ResumeEvent, RunDirectory
+
+if TYPE_CHECKING:
+    from trainer.engine.session import RunSession
+
+
+def train(folder: Path, *, resume: bool) -> int:
+    """Train the run in `folder`; returns the exit code: 0 finished or stopped, 1 failed."""
+    from trainer.engine.session import RunSession
+
+    session = RunSession(RunDirectory(folder))
+    session.watch_signals()
+    try:
+        return _train(session, resume=resume)
+    except UserError as error:
+        session.end("failed", str(error), _step(session))
+    except Exception as error:
+        traceback.print_exc()
+        session.end("failed", f"{type(error).__name__}: {error}. The traceback is in {session.run.log_file}", _step(session))
+    return 1
+
+
+def _train(session: RunSession, *, resume: bool) -> int:
+    recipe = session.run.recipe()
+    session.phase("preparing", "reading data")
+    data = prepare(recipe)
+    for finding in data.report.findings(on_bad_row=recipe.data.on_bad_row):
+        session.finding(finding.id, finding.severity, finding.text)
+    session.phase("preparing", "importing torch and the trainers")
+    _quiet()
+    from trainer.engine.checkpoints import CheckpointWriter
+    from trainer.engine.live import LiveControl, StopTraining
+    from trainer.engine.resume import checkpoint_to_resume, settings_journal
+    from trainer.engine.run_trainer import NotFinite
+
+    checkpoint = checkpoint_to_resume(session.run) if resume else None
+    trainer = _build(session, recipe, data)
+    checkpoints = CheckpointWriter(
+        session,
+        details={
+            "format": 1,
+            "run": session.run.name,
+            "stage": recipe.method.stage,
+            "finetuning_type": recipe.method.finetuning_type,
+            "base_model": str(resolve_model_path(recipe.model.model_name_or_path)),
+            "adapters": list(recipe.model.adapter_name_or_path or []),
+        },
+        keep=recipe.train.save_total_limit,
+        save_only_model=recipe.train.save_only_model,
+    )
+    if checkpoint is not None:
+        _say_resumed(session, checkpoint)
+        checkpoints.last_step = checkpoint.step
+    live = LiveControl(session, settings_journal(session.run) if resume else [], list(recipe.train.sample_prompts))
+    trainer.attach(session, live, checkpoints, list(recipe.train.sample_prompts))
+    session.start_telemetry(recipe.train.telemetry_seconds)
+    try:
+        trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
+    except StopTraining:
+        session.end("stopped", "stopped without saving the last steps", int(trainer.state.global_step))
+        return 0
+    except NotFinite as error:
+        session.end("failed", str(error), int(trainer.state.global_step))
+        return 1
+    step = int(trainer.state.global_step)
+    if trainer.stopped:
+        session.end("stopped", f"{session.stop_reason}; saved at step {checkpoints.last_step}", step)
+    else:
+        best = trainer.state.best_global_step
+        session.end("finished", f"all {step} steps" + (f", best evaluation at step {best}" if best else ""), step)
+    return 0
+
+
+def _build(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:
+    from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallback, set_seed
+
+    from trainer.model.load import load_model, load_tokenizer
+    from trainer.model.prepare import count_parameters, prepare_model
+    from trainer.stages.sft import build_sft_trainer
+
+    session.phase("preparing", "loading the model")
+    tokenizer = load_tokenizer(recipe)
+    # Adapters start from random weights: the seed stands before them.
+    set_seed(recipe.train.seed)
+    model = prepare_model(load_model(recipe), recipe)
+    count = count_parameters(model)
+    session.finding("parameters", "info", str(count))
+    if recipe.model.print_param_status:
+        for name, parameter in model.named_parameters():
+            print(f"{name}: {parameter.dtype}, {'trained' if parameter.requires_grad else 'frozen'}", flush=True)
+    trainer = build_sft_trainer(model, tokenizer, data, recipe, session.run.path)
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    if recipe.method.early_stopping_steps:
+        trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=recipe.method.early_stopping_steps))
+    hardware = Hardware.detect()
+    where = trainer.args.device
+    session.finding("device", "info", f"training on {where} ({hardware.gpu_count} GPUs seen, {os.cpu_count()} CPU cores)")
+    return trainer
+
+
+def _say_resumed(session: RunSession, checkpoint: Checkpoint) -> None:
+    session.events.write(ResumeEvent(step=checkpoint.step, checkpoint=checkpoint.path.name))
+    session.status.update(step=checkpoint.step, last_checkpoint=checkpoint.path.name)
+    print(f"resuming from {checkpoint.path.name}", flush=True)
+
+
+def _quiet() -> None:
+    """Keep progress bars and known noise of the libraries out of the log."""
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+
+
+def _step(session: RunSession) -> int:
+    status = session.run.status()
+    return 0 if status is None else status.step

@@ -1,0 +1,1 @@
+"""The terminal interface of trimtab: the command line and the cockpit. Never imports torch."""

@@ -1,0 +1,135 @@
+"""The chat worker driven from a screen: work is queued and done in a thread; the screen looks a few times a second.
+
+No textual: the screen polls `phase` and the growing `Answer`. Not the worker's protocol (`tui.workers`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from queue import SimpleQueue
+from typing import Literal
+
+from trainer.errors import UserError
+from tui.conversation import Answer
+from tui.workers import ChatClient, ChatTarget, Done, Loaded, Token
+
+Phase = Literal["empty", "loading", "ready", "answering", "failed"]
+
+
+class ChatSession:
+    """One worker and the model in it. All methods return at once."""
+
+    def __init__(self, client: ChatClient | None = None) -> None:
+        self.client = client or ChatClient()
+        self.phase: Phase = "empty"
+        self.error = ""
+        """Why the last load failed, in one line."""
+        self.target: ChatTarget | None = None
+        self.since = time.monotonic()
+        """When the phase began, in monotonic seconds."""
+        self.tokens = 0
+        """Pieces received of the answer that is streaming."""
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._waiting = 0
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is under way or waits for its turn."""
+        return self._waiting > 0
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """The model in the living worker."""
+        return self.client.loaded
+
+    def load(self, target: ChatTarget) -> None:
+        """Load another model; what is under way is given up."""
+        self.give_up()
+        self.target = target
+        self._queue(lambda: self._load(target))
+        self._enter("loading")
+
+    def answer(
+        self,
+        answer: Answer,
+        messages: Sequence[Mapping[str, str]],
+        settings: Mapping[str, object],
+        finished: Callable[[], None],
+    ) -> None:
+        """Fill `answer`; a worker that died is started again first. `finished` is called in the session's thread."""
+
+        def work() -> None:
+            try:
+                self._answer(answer, messages, settings)
+            finally:
+                finished()
+
+        self._queue(work)
+
+    def give_up(self) -> None:
+        """Stop the answer that streams; a model that is being loaded is dropped with its worker."""
+        if self.phase == "loading":
+            self.client.close()
+        elif self.phase == "answering":
+            self.client.stop()
+
+    def close(self) -> None:
+        """End the worker and the thread."""
+        self._closed = True
+        self._jobs.put(None)
+        self.client.close()
+
+    def _queue(self, job: Callable[[], None]) -> None:
+        self._waiting += 1
+        self._jobs.put(job)
+        if self._thread is None:
+            # A daemon: a model that takes minutes to load must not keep the cockpit from leaving.
+            self._thread = threading.Thread(target=self._work, name="chat-session", daemon=True)
+            self._thread.start()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None and not self._closed:
+            job()
+            self._waiting -= 1
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self.since = time.monotonic()
+
+    def _load(self, target: ChatTarget) -> None:
+        if target is not self.target:
+            return  # another one was chosen meanwhile
+        self._enter("loading")
+        self.error = ""
+        try:
+            self.client.load(target)
+        except UserError as error:
+            if target is self.target and not self._closed:
+                self.error = str(error)
+                self._enter("failed")
+            return
+        self._enter("ready")
+
+    def _answer(self, answer: Answer, messages: Sequence[Mapping[str, str]], settings: Mapping[str, object]) -> None:
+        if self.client.loaded is None and self.target is not None:
+            self._load(self.target)
+        if self.client.loaded is None:
+            answer.error = self.error
+            return
+        self._enter("answering")
+        self.tokens = 0
+        try:
+            for piece in self.client.generate(messages, adapter=answer.source == "tuned", settings=settings):
+                match piece:
+                    case Token(text):
+                        self.tokens += 1
+                        answer.text += text
+                    case Done(text):
+                        answer.text, answer.done = text or answer.text, piece
+        except UserError as error:
+            answer.error = str(error)
+        self._enter("ready" if self.client.alive else "failed")

@@ -1,0 +1,216 @@
+"""The words of the command line: one argparse parser per command, with its help in the language in force.
+
+Not for acting on them. Every command has a parser of its own, because `key=value` words and options may then stand in
+any order (`train demo --detach lora_rank=4`), which argparse's subparsers cannot do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Callable, Sequence
+
+import trainer
+from trainer.errors import UserError
+from tui.command_line import COMMANDS
+from tui.locale import text
+
+_GROUPS = {
+    "start": ("demo", "train", "resume"),
+    "watch": ("attach", "runs", "status", "stop", "delete"),
+    "talk": ("chat",),
+    "prepare": ("check", "presets", "params", "doctor", "paths"),
+}
+
+
+class _Help(argparse.HelpFormatter):
+    """argparse's layout, with lines measured in terminal cells, so that Chinese help fits too."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        from tui.commands.output import wrap
+
+        return wrap(text, width)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        from tui.commands.output import wrap
+
+        lines = [line for part in text.splitlines() for line in (wrap(part, width - len(indent)) or [""])]
+        return "\n".join(indent + line for line in lines)
+
+    def add_usage(
+        self,
+        usage: str | None,
+        actions: object,
+        groups: object,
+        prefix: str | None = None,
+    ) -> None:
+        label = text("command_line.usage") if prefix is None else prefix
+        super().add_usage(usage, actions, groups, label)  # type: ignore[arg-type]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are UserErrors, and whose own words come from the catalogue."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+        super().__init__(
+            prog=f"trimtab {command}".strip(),
+            description=_help(f"{command}_help") if command else _help("about"),
+            formatter_class=_Help,
+            add_help=False,
+            allow_abbrev=False,
+        )
+        self.words = self.add_argument_group(text("command_line.group_arguments"))
+        self.options = self.add_argument_group(text("command_line.group_options"))
+        self.options.add_argument("-h", "--help", action="help", help=_help("option_help"))
+
+    def word(self, name: str, metavar: str, *, nargs: str | None = None) -> None:
+        """Add a positional word; its help is `<command>_<name>` in the catalogue."""
+        self.words.add_argument(name, metavar=metavar, nargs=nargs, help=_help(f"{self.command}_{name}"))
+
+    def settings(self) -> None:
+        """Add the `key=value` words."""
+        self.words.add_argument("settings", metavar="key=value", nargs="*", default=(), help=_help("settings"))
+
+    def flag(self, name: str) -> None:
+        """Add an option without a value; its help is `<command>_option_<name>`, or the shared `option_<name>`."""
+        self.options.add_argument(f"--{name}", action="store_true", help=self._option_help(name))
+
+    def option(self, name: str, metavar: str) -> None:
+        """Add an option with a text value."""
+        self.options.add_argument(f"--{name}", metavar=metavar, help=self._option_help(name))
+
+    def _option_help(self, name: str) -> str:
+        return _help("option_json" if name == "json" else f"{self.command}_option_{name}")
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Raise instead of printing the usage: one line, with the place to look."""
+        raise UserError(message, hint=text("command_line.see_help", command=self.prog))
+
+
+def _help(name: str) -> str:
+    return text(f"command_line.{name}").replace("%", "%%")
+
+
+def parse(words: Sequence[str]) -> tuple[str | None, argparse.Namespace]:
+    """The command's name (None: none was given) and its arguments.
+
+    Raises:
+        UserError: unknown command or option, a word missing or too many.
+        SystemExit: after `--help` or `--version` printed their text.
+    """
+    if not words or words[0].startswith("-"):
+        found = _top().parse_args(list(words))
+        return None, found
+    name = words[0]
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+        hint = text("command_line.near_command", name=near[0]) if near else text("command_line.see_commands")
+        raise UserError(text("command_line.unknown_command", name=name), hint=hint)
+    return name, command_parser(name).parse_intermixed_args(list(words[1:]))
+
+
+def command_parser(name: str) -> Parser:
+    """The parser of one command."""
+    parser = Parser(name)
+    _FILL[name](parser)
+    return parser
+
+
+def _top() -> Parser:
+    parser = Parser("")
+    parser.usage = text("command_line.top_usage")
+    parser.options.add_argument(
+        "--version", action="version", version=f"trimtab {trainer.__version__}", help=_help("option_version")
+    )
+    # `--language` is taken out of the words before any parser sees them; here it is for the help only.
+    parser.options.add_argument("--language", metavar="en|zh", help=_help("option_language"))
+    for group, names in _GROUPS.items():
+        section = parser.add_argument_group(text(f"command_line.group_{group}"))
+        for name in names:
+            section.add_argument(name, nargs="?", help=_help(f"{name}_summary"))
+    parser.epilog = text("command_line.epilog")
+    return parser
+
+
+def _demo(parser: Parser) -> None:
+    parser.flag("headless")
+    parser.option("name", "NAME")
+
+
+def _train(parser: Parser) -> None:
+    parser.word("preset", "PRESET")
+    parser.settings()
+    parser.option("name", "NAME")
+    parser.flag("detach")
+
+
+def _resume(parser: Parser) -> None:
+    parser.word("run", "RUN")
+    parser.flag("detach")
+
+
+def _attach(parser: Parser) -> None:
+    parser.word("run", "RUN", nargs="?")
+    parser.flag("plain")
+
+
+def _runs(parser: Parser) -> None:
+    parser.flag("json")
+
+
+def _status(parser: Parser) -> None:
+    parser.word("run", "RUN", nargs="?")
+    parser.flag("json")
+    parser.flag("watch")
+
+
+def _stop(parser: Parser) -> None:
+    parser.word("run", "RUN")
+    parser.flag("now")
+
+
+def _delete(parser: Parser) -> None:
+    parser.word("run", "RUN")
+    parser.flag("yes")
+
+
+def _chat(parser: Parser) -> None:
+    parser.word("target", "RUN|CHECKPOINT|MODEL", nargs="?")
+    parser.settings()
+    parser.flag("base")
+    parser.option("prompt", "TEXT")
+    parser.option("system", "TEXT")
+
+
+def _check(parser: Parser) -> None:
+    parser.word("preset", "PRESET")
+    parser.settings()
+    parser.flag("json")
+
+
+def _params(parser: Parser) -> None:
+    parser.word("name", "NAME", nargs="?")
+    parser.flag("json")
+
+
+def _only_json(parser: Parser) -> None:
+    parser.flag("json")
+
+
+_FILL: dict[str, Callable[[Parser], None]] = {
+    "demo": _demo,
+    "train": _train,
+    "resume": _resume,
+    "attach": _attach,
+    "runs": _runs,
+    "status": _status,
+    "stop": _stop,
+    "delete": _delete,
+    "chat": _chat,
+    "check": _check,
+    "presets": _only_json,
+    "params": _params,
+    "doctor": _only_json,
+    "paths": _only_json,
+}

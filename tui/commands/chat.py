@@ -1,0 +1,181 @@
+"""`trimtab chat`: talk with a run's newest checkpoint, any checkpoint or a model, in the plain terminal."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from trainer.errors import UserError
+from tui.locale import text
+from tui.workers import ChatClient, ChatTarget, Token, chat_target
+
+Messages = list[dict[str, str]]
+
+
+def chat(arguments: Namespace) -> int:
+    """Answer one prompt (`--prompt`, or standard input that is no terminal), or hold a conversation."""
+    settings = generation_settings(arguments.settings)
+    target = find_target(arguments.target)
+    if arguments.base and not target.has_base:
+        raise UserError(text("command_line.no_base", model=target.model))
+    prompt = arguments.prompt
+    if prompt is None and not sys.stdin.isatty():
+        prompt = sys.stdin.read().strip()
+        if not prompt:
+            raise UserError(text("command_line.empty_prompt"))
+    start: Messages = [{"role": "system", "content": arguments.system}] if arguments.system else []
+    client = ChatClient()
+    try:
+        loaded = client.load(target)
+        if prompt is not None:
+            stream(client, [*start, _user(prompt)], adapter=not arguments.base, settings=settings)
+            return 0
+        print(text("command_line.chat_with_model", name=loaded.name, device=loaded.device))
+        Conversation(client, start, settings, adapter=not arguments.base, has_base=target.has_base).hold()
+    finally:
+        client.close()
+    return 0
+
+
+def generation_settings(words: Sequence[str]) -> dict[str, object]:
+    """The `[generation]` table with the `key=value` words in it, checked by the definition.
+
+    Raises:
+        UserError: a word is no setting of that table, or its value is wrong.
+    """
+    from pydantic import ValidationError
+
+    from trainer.config import Recipe, apply_overrides, as_user_error
+
+    values = apply_overrides({}, words)
+    for table, content in values.items():
+        if table != "generation":
+            raise UserError(
+                text("command_line.not_generation", key=f"{table}.{next(iter(content))}"),
+                hint=text("command_line.see_generation"),
+            )
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        raise as_user_error(error) from None
+    return recipe.generation.model_dump(exclude_none=True)
+
+
+def find_target(word: str | None) -> ChatTarget:
+    """What a word means: a checkpoint or model folder, else a run, else a model of the hub; no word: the newest run.
+
+    Raises:
+        UserError: nothing of that name is here, or the run has no checkpoint yet.
+    """
+    from trainer.run import find_run, latest_checkpoint, list_runs
+
+    if word is None:
+        for run in list_runs():
+            checkpoint = latest_checkpoint(run.checkpoints_folder)
+            if checkpoint is not None:
+                print(text("command_line.chat_newest", name=run.name, step=checkpoint.step), file=sys.stderr)
+                return chat_target(checkpoint.path)
+        raise UserError(text("command_line.nothing_to_chat_with"), hint=text("command_line.chat_hint"))
+    folder = Path(word).expanduser()
+    if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
+        return chat_target(folder)
+    try:
+        run = find_run(word)
+    except UserError:
+        if "/" in word:
+            return chat_target(word)
+        raise
+    checkpoint = latest_checkpoint(run.checkpoints_folder)
+    if checkpoint is None:
+        raise UserError(
+            text("command_line.no_checkpoint", name=run.name), hint=text("command_line.save_one", name=run.name)
+        )
+    return chat_target(checkpoint.path)
+
+
+def stream(
+    client: ChatClient,
+    messages: Messages,
+    *,
+    adapter: bool = True,
+    settings: Mapping[str, object] | None = None,
+    stoppable: bool = False,
+) -> str:
+    """Print an answer as it comes, and return it; with `stoppable`, Ctrl-C ends the answer and not the program."""
+    answer = ""
+    try:
+        for piece in client.generate(messages, adapter=adapter, settings=settings):
+            if isinstance(piece, Token):
+                answer += piece.text
+                print(piece.text, end="", flush=True)
+            else:
+                answer = piece.text
+    except KeyboardInterrupt:
+        if not stoppable:
+            raise
+        client.stop()
+        print(f" [{text('command_line.chat_stopped')}]", end="")
+    print(flush=True)
+    return answer
+
+
+class Conversation:
+    """A conversation in the terminal: lines in, streamed answers out, a few `/commands`."""
+
+    def __init__(
+        self, client: ChatClient, start: Messages, settings: Mapping[str, object], *, adapter: bool, has_base: bool
+    ) -> None:
+        self._client = client
+        self._start = start
+        self._settings = settings
+        self._adapter = adapter
+        self._has_base = has_base
+        self._messages: Messages = list(start)
+
+    def hold(self) -> None:
+        """Talk until Ctrl-D, Ctrl-C at the prompt, or `/quit`."""
+        import readline  # noqa: F401  # line editing and history for input()
+
+        print(text("command_line.chat_keys"))
+        while True:
+            try:
+                line = input(text("command_line.you") + "> ").strip()
+            except (EOFError, KeyboardInterrupt):
+                print()
+                return
+            if line == "/quit":
+                return
+            if line.startswith("/"):
+                print(self._command(line))
+            elif line:
+                self._answer(line)
+
+    def _command(self, line: str) -> str:
+        match line:
+            case "/clear":
+                self._messages = list(self._start)
+                return text("command_line.chat_cleared")
+            case "/base" | "/tuned" if self._has_base:
+                self._adapter = line == "/tuned"
+                return text("command_line.chat_tuned" if self._adapter else "command_line.chat_base")
+            case "/base" | "/tuned":
+                return text("command_line.chat_one_model")
+        return text("command_line.chat_keys")
+
+    def _answer(self, line: str) -> None:
+        asked = [*self._messages, _user(line)]
+        try:
+            answer = stream(self._client, asked, adapter=self._adapter, settings=self._settings, stoppable=True)
+        except UserError as error:
+            # A refused prompt (too long, say) is no reason to lose the conversation; a dead worker is.
+            if not self._client.alive:
+                raise
+            print(text("command_line.error", message=error))
+            return
+        self._messages = [*asked, {"role": "assistant", "content": answer}]
+
+
+def _user(content: str) -> dict[str, str]:
+    return {"role": "user", "content": content}

@@ -1,0 +1,154 @@
+"""`trimtab check`, and the examination that every start of a run goes through: the preset, the rules, the data."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trainer.config import Finding, Hardware, Preset, Resolved, load_preset, resolve
+from trainer.config import check as check_rules
+from trainer.errors import UserError
+from tui.commands import output
+from tui.forms.entry import toml_text
+from tui.locale import find, language, text
+
+_COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}
+# Rows of each data set that are looked at, so that the answer comes in about two seconds.
+LIMIT_ROWS = 20_000
+_SEVERITIES = ("error", "warning", "info")
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A preset that could be read, with everything that was found about it; `resolved` has the automatic values."""
+
+    preset: Preset
+    resolved: Resolved
+    findings: tuple[Finding, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether a run may start from it."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class Size:
+    """What there is to train, of the first rows of each data set; None where it is not known."""
+
+    rows: int | None = None
+    tokens: int | None = None
+    steps: int | None = None
+
+
+def examine(name: str, settings: Sequence[str]) -> Examined:
+    """Load a preset and find everything that can be known before the start, in about two seconds and without torch.
+
+    Raises:
+        UserError: the preset is missing or broken, or a `key=value` word is wrong.
+    """
+    from trainer.data import preflight
+
+    preset = load_preset(name, settings)
+    hardware = Hardware.detect()
+    findings = [*check_rules(preset.recipe, hardware), *preflight(preset.recipe, limit_rows=LIMIT_ROWS)]
+    findings.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
+    return Examined(preset, resolve(preset.recipe, hardware), tuple(findings))
+
+
+def print_findings(findings: Sequence[Finding], *, to_errors: bool = False) -> None:
+    """One line a finding: what is wrong, and the change that mends it."""
+    for finding in findings:
+        label = text(f"command_line.severity_{finding.severity}")
+        if not to_errors:
+            label = output.paint(label, _COLOURS[finding.severity])
+        print(f"{label}: {finding_line(finding)}", file=sys.stderr if to_errors else sys.stdout)
+
+
+def finding_line(finding: Finding) -> str:
+    """A finding's text in one line, with the proposed change as `key=value` words."""
+    line = " ".join(_localized(finding).split())
+    if not finding.change:
+        return line
+    words = " ".join(f"{key}={toml_text(value)}" for key, value in finding.change.items())
+    return f"{line} {text('command_line.proposed', words=words)}"
+
+
+def _localized(finding: Finding) -> str:
+    """The finding's text in the language in force; the English one where the catalogue has none."""
+    pattern = find(f"findings.{finding.id}") if language() != "en" else None
+    try:
+        return pattern.format(**finding.values) if pattern else finding.text
+    except (KeyError, IndexError, ValueError):  # a placeholder that this finding does not fill
+        return finding.text
+
+
+def check(arguments: Namespace) -> int:
+    """Print all findings at once, then what there is to train; exit 1 when an error is among the findings."""
+    size = Size()
+    try:
+        examined = examine(arguments.preset, arguments.settings)
+        findings = examined.findings
+        if examined.good:
+            size = measure(examined)
+    except UserError as error:
+        findings = (Finding("unreadable", "error", (), str(error)),)
+    good = all(finding.severity != "error" for finding in findings)
+    if arguments.json:
+        document = {
+            "preset": arguments.preset,
+            "ok": good,
+            "rows": size.rows,
+            "tokens": size.tokens,
+            "steps": size.steps,
+        }
+        output.print_json({**document, "findings": [_json(finding) for finding in findings]})
+    else:
+        print_findings(findings)
+        _print_summary(arguments.preset, findings, size, good=good)
+    return 0 if good else 1
+
+
+def measure(examined: Examined) -> Size:
+    """Rows, tokens and steps of a preset in which no error was found.
+
+    Raises:
+        UserError: the rows cannot be divided as the preset wants it.
+    """
+    if any(finding.id == "model_not_local" for finding in examined.findings):
+        return Size()  # there is no tokenizer to count with, and nothing is downloaded for a check
+    from trainer.data import prepare
+    from tui.forms.model import FormModel
+    from tui.forms.summary import plan
+
+    prepared = prepare(examined.preset.recipe, limit_rows=LIMIT_ROWS)
+    rows = len(prepared.train)
+    steps = plan(FormModel(Hardware.detect(), examined.preset), rows).steps
+    return Size(rows, prepared.report.tokens, steps)
+
+
+def _print_summary(name: str, findings: Sequence[Finding], size: Size, *, good: bool) -> None:
+    errors = sum(finding.severity == "error" for finding in findings)
+    warnings = sum(finding.severity == "warning" for finding in findings)
+    if not good:
+        print(text("command_line.check_bad", errors=errors, warnings=warnings))
+        return
+    if size.rows is not None:
+        rows, tokens, steps = (
+            f"{value:,}" if value is not None else "?" for value in (size.rows, size.tokens, size.steps)
+        )
+        print(text("command_line.check_size", rows=rows, tokens=tokens, steps=steps))
+    print(text("command_line.check_good", name=name, warnings=warnings))
+
+
+def _json(finding: Finding) -> dict[str, object]:
+    return {
+        "id": finding.id,
+        "severity": finding.severity,
+        "fields": list(finding.fields),
+        "text": finding.text,
+        "values": finding.values,
+        "change": finding.change,
+    }

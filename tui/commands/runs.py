@@ -1,0 +1,191 @@
+"""`trimtab runs`, `status`, `stop`, `delete`, and what bare `trimtab` prints where there is no terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from argparse import Namespace
+
+from trainer.errors import UserError
+from trainer.run import RunDirectory, RunReader, RunState, delete_run, find_run, list_checkpoints, list_runs
+from trainer.run.process import is_alive
+from tui.commands import output
+from tui.commands.progress import Progress, duration, json_of, numbers, progress_of
+from tui.locale import text
+
+_POLL_SECONDS = 0.2
+# How long a trainer may take to obey `stop --now` before its process is ended.
+_PATIENCE_SECONDS = 15.0
+_SLOW_STOP_SECONDS = 20.0
+
+
+def runs(arguments: Namespace) -> int:
+    """List all runs, newest first."""
+    found = [_progress(run) for run in list_runs()]
+    if arguments.json:
+        output.print_json([json_of(progress) for progress in found])
+    elif not found:
+        print(text("command_line.no_runs"))
+    else:
+        _table(found).print()
+    return 0
+
+
+def overview() -> int:
+    """Bare `trimtab` without a terminal: the runs, and where the help is."""
+    found = [_progress(run) for run in list_runs()]
+    if found:
+        _table(found).print()
+    else:
+        print(text("command_line.no_runs"))
+    print(text("command_line.no_terminal_hint"))
+    return 0
+
+
+def status(arguments: Namespace) -> int:
+    """Tell where one run stands, once or until it ends; the newest run when none is named."""
+    run = chosen_run(arguments.run)
+    if arguments.watch:
+        return _watch(run, as_json=arguments.json)
+    progress = _progress(run)
+    if arguments.json:
+        output.print_json(json_of(progress))
+    else:
+        _print_status(run, progress)
+    return 0
+
+
+def stop(arguments: Namespace) -> int:
+    """Ask a run to stop, and wait until it has."""
+    run = find_run(arguments.run)
+    state = run.state()
+    if not state.alive:
+        print(text("command_line.not_running", name=run.name, state=text(f"command_line.state_{state.value}")))
+        return 0
+    run.send("stop", save=not arguments.now)
+    print(text("command_line.stopping_now" if arguments.now else "command_line.stopping", name=run.name))
+    sys.stdout.flush()
+    state = _wait_for_end(run, insist=arguments.now)
+    print(text("command_line.stopped", name=run.name, state=text(f"command_line.state_{state.value}")))
+    if state is not RunState.FINISHED:
+        print(text("command_line.go_on_with", name=run.name))
+    return 0
+
+
+def delete(arguments: Namespace) -> int:
+    """Delete a run's directory; asks first on a terminal."""
+    run = find_run(arguments.run)
+    if run.state().alive:
+        raise UserError(
+            text("command_line.delete_running", name=run.name), hint=text("command_line.stop_first", name=run.name)
+        )
+    if not arguments.yes:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            raise UserError(
+                text("command_line.delete_unconfirmed", path=run.path), hint=text("command_line.delete_with_yes")
+            )
+        count = len(list_checkpoints(run.checkpoints_folder, verify="size"))
+        answer = input(text("command_line.delete_question", path=run.path, count=count) + " ")
+        if answer.strip().lower() not in ("y", "yes", "是"):
+            print(text("command_line.nothing_deleted"))
+            return 1
+    delete_run(run)
+    print(text("command_line.deleted", path=run.path))
+    return 0
+
+
+def chosen_run(name: str | None) -> RunDirectory:
+    """The run of that name or path; without one, the newest that is alive, else the newest.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name is not None:
+        return find_run(name)
+    found = list_runs()
+    if not found:
+        raise UserError(text("command_line.no_runs"))
+    return next((run for run in found if run.state().alive), found[0])
+
+
+def _progress(run: RunDirectory) -> Progress:
+    reader = RunReader(run)
+    while not reader.complete:
+        reader.poll()
+    return progress_of(run, reader)
+
+
+def _table(found: list[Progress]) -> output.Table:
+    columns = ("run", "state", "step", "loss", "eta", "path")
+    table = output.Table([text(f"command_line.column_{name}") for name in columns])
+    for progress in found:
+        table.add(
+            progress.name,
+            text(f"command_line.state_{progress.state.value}"),
+            f"{progress.step}/{progress.total_steps or '?'}",
+            "" if progress.loss is None else f"{progress.loss:.4f}",
+            "" if progress.seconds_left is None else duration(progress.seconds_left),
+            progress.path,
+        )
+    return table
+
+
+def _print_status(run: RunDirectory, progress: Progress) -> None:
+    state = text(f"command_line.state_{progress.state.value}")
+    lines = [("run", progress.name), ("state", f"{state}: {progress.message}" if progress.message else state)]
+    lines.append(("step", f"{progress.step}/{progress.total_steps or '?'}"))
+    if progress.epoch is not None:
+        lines.append(("epoch", f"{progress.epoch:.2f}"))
+    rows = [(text(f"command_line.column_{name}"), value) for name, value in lines] + numbers(progress)
+    if progress.last_checkpoint:
+        rows.append((text("command_line.column_checkpoint"), str(progress.last_checkpoint)))
+    rows.append((text("command_line.column_path"), progress.path))
+    rows.append((text("command_line.column_log"), str(run.log_file)))
+    width = max(output.cells(label) for label, _ in rows)
+    for label, value in rows:
+        print(f"{label}{' ' * (width - output.cells(label))}  {value}")
+
+
+def _watch(run: RunDirectory, *, as_json: bool) -> int:
+    from tui.progress_view import follow
+
+    if not as_json:
+        return follow(run)
+    reader = RunReader(run)
+    shown: dict[str, object] = {}
+    while True:
+        reader.poll()
+        progress = progress_of(run, reader)
+        current = json_of(progress)
+        if reader.complete and {**current, "seconds_left": None} != {**shown, "seconds_left": None}:
+            print(json.dumps(output.finite(current)), flush=True)
+            shown = current
+        if progress.ended and reader.complete:
+            return 0
+        time.sleep(_POLL_SECONDS)
+
+
+def _wait_for_end(run: RunDirectory, *, insist: bool) -> RunState:
+    started = time.monotonic()
+    told = False
+    while (state := run.state()).alive:
+        waited = time.monotonic() - started
+        if insist and waited > _PATIENCE_SECONDS:
+            _end_process(run)
+        elif not told and waited > _SLOW_STOP_SECONDS:
+            print(text("command_line.still_stopping", name=run.name), flush=True)
+            told = True
+        time.sleep(_POLL_SECONDS)
+    return state
+
+
+def _end_process(run: RunDirectory) -> None:
+    """The last resort for a trainer that hangs; only for a process of this machine that is surely the trainer."""
+    known = run.status()
+    if known is not None and known.pid and is_alive(known.process):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(known.pid, signal.SIGKILL)

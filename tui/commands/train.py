@@ -1,0 +1,86 @@
+"""`trimtab train`, `resume` and `attach`: start a run, or look at one. The run itself is a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+from trainer.errors import UserError
+from trainer.run import RunDirectory, create_run, delete_run, find_run, latest_checkpoint, launch
+from tui.commands import output
+from tui.locale import text
+
+USAGE_EXIT = 2
+
+
+def train(arguments: Namespace) -> int:
+    """Start a run from a preset and follow it."""
+    run = start_run(arguments.preset, arguments.settings, name=arguments.name)
+    if run is None:
+        return USAGE_EXIT
+    return _follow(run, detach=arguments.detach)
+
+
+def start_run(preset: str, settings: Sequence[str], *, name: str | None) -> RunDirectory | None:
+    """Examine the preset, make the run directory and launch the trainer.
+
+    None when errors were found: they are printed, one line each, and nothing was made.
+
+    Raises:
+        UserError: the preset cannot be read, the name is taken, or the runs folder cannot be written.
+    """
+    from tui.commands.check import examine, print_findings
+
+    examined = examine(preset, settings)
+    print_findings([finding for finding in examined.findings if finding.severity != "info"], to_errors=True)
+    if not examined.good:
+        return None
+    run = create_run(examined.preset.name, examined.resolved, name=name, folder=None, extra_identity={})
+    try:
+        launch(run)
+    except BaseException:
+        # Half a start would block the name: the run directory goes when the trainer could not be started.
+        delete_run(run)
+        raise
+    return run
+
+
+def resume(arguments: Namespace) -> int:
+    """Go on with a run from its newest whole checkpoint."""
+    run = find_run(arguments.run)
+    if run.state().alive:
+        raise UserError(
+            text("command_line.resume_running", name=run.name), hint=text("command_line.attach_instead", name=run.name)
+        )
+    checkpoint = latest_checkpoint(run.checkpoints_folder)
+    if checkpoint is None:
+        print(text("command_line.resume_from_start", name=run.name))
+    else:
+        print(text("command_line.resume_from", name=run.name, step=checkpoint.step))
+    launch(run, resume=True)
+    return _follow(run, detach=arguments.detach)
+
+
+def attach(arguments: Namespace) -> int:
+    """Open a run's dashboard on a terminal; else, or with `--plain`, follow it in lines."""
+    from tui.commands.runs import chosen_run
+    from tui.progress_view import follow
+
+    run = chosen_run(arguments.run)
+    if arguments.plain or not output.can_open_cockpit():
+        return follow(run)
+    from tui.cockpit import open_cockpit
+
+    return open_cockpit(screen="dashboard", run=run.path)
+
+
+def _follow(run: RunDirectory, *, detach: bool) -> int:
+    print(text("command_line.started", name=run.name, path=run.path))
+    sys.stdout.flush()
+    if detach:
+        print(text("command_line.detached", name=run.name))
+        return 0
+    from tui.progress_view import follow
+
+    return follow(run, from_start=True)

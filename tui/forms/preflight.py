@@ -1,0 +1,71 @@
+"""Ask a short-lived process what it finds in model and data. The cockpit itself reads no data file.
+
+`python -m trainer preflight` takes the recipe as TOML and answers findings as JSON. When it cannot answer, nothing is
+shown: the run says the same at its start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from dataclasses import fields
+
+import tomlkit
+
+from tui.forms.model import Values
+from trainer.config import Finding
+
+PATIENCE = 30.0
+"""Seconds after which an answer is not waited for any longer."""
+
+
+async def ask_preflight(values: Values) -> tuple[Finding, ...] | None:
+    """The findings about model and data for these values; None when the process gave no answer."""
+    toml = tomlkit.dumps(values)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "trainer",
+            "preflight",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+    except OSError:
+        return None
+    try:
+        answer, _ = await asyncio.wait_for(process.communicate(toml.encode()), PATIENCE)
+    except (TimeoutError, OSError):
+        return None
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+    return findings_of_answer(answer) if process.returncode == 0 else None
+
+
+def findings_of_answer(answer: bytes) -> tuple[Finding, ...] | None:
+    """The findings in the process's JSON list; None when it is not one."""
+    names = {field.name for field in fields(Finding)}
+    try:
+        entries = json.loads(answer)
+        found = []
+        for entry in entries:
+            given = {name: value for name, value in entry.items() if name in names}
+            given["fields"] = tuple(given.get("fields", ()))
+            found.append(Finding(**given))
+    except (ValueError, TypeError, AttributeError):
+        return None
+    return tuple(found)
+
+
+def rows_of_findings(findings: tuple[Finding, ...] | None) -> int | None:
+    """The number of training rows that the check counted; None when it did not say."""
+    for finding in findings or ():
+        rows = finding.values.get("train_rows", finding.values.get("rows"))
+        if finding.severity == "info" and isinstance(rows, int):
+            return rows
+    return None

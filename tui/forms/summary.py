@@ -1,0 +1,115 @@
+"""What a run will come to, as far as it is known before the start: steps, epochs, batch, warmup, saves, the command.
+
+Arithmetic over the recipe only; rows come from the check of the data. Not for memory estimates.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import dataclass
+
+from tui.forms.entry import toml_text
+from tui.forms.model import FormModel
+from trainer.config import Recipe, parameters
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """The plan; None stands for "not known yet" (the rows are counted in the background)."""
+
+    batch: int
+    """Rows in one micro-batch of one device."""
+    accumulation: int
+    devices: int
+    effective_batch: int
+    rows: int | None
+    steps: int | None
+    epochs: float | None
+    warmup_steps: int | None
+    evaluations: int | None
+    saves: int | None
+    saves_kept: int | None
+    """How many checkpoints stay on disk; None when all stay."""
+
+
+def plan(model: FormModel, rows: int | None) -> RunPlan:
+    """The plan of the form's values, with `rows` training rows where they are known."""
+    recipe = model.resolved.recipe
+    train = recipe.train
+    devices = max(1, model.hardware.gpu_count) if model.hardware.cuda else 1
+    batch = int(train.per_device_train_batch_size)
+    accumulation = int(train.gradient_accumulation_steps)
+    effective = batch * accumulation * devices
+    per_epoch = None if rows is None else max(1, math.ceil(math.ceil(rows / (batch * devices)) / accumulation))
+    steps: int | None
+    epochs: float | None
+    if train.max_steps > 0:
+        steps = int(train.max_steps)
+        epochs = None if per_epoch is None else steps / per_epoch
+    else:
+        epochs = float(train.num_train_epochs)
+        steps = None if per_epoch is None else max(1, math.ceil(epochs * per_epoch))
+    return RunPlan(
+        batch=batch,
+        accumulation=accumulation,
+        devices=devices,
+        effective_batch=effective,
+        rows=rows,
+        steps=steps,
+        epochs=epochs,
+        warmup_steps=_warmup(recipe, steps),
+        evaluations=_events(str(train.eval_strategy), train.eval_steps or train.logging_steps, steps, per_epoch),
+        saves=_events(str(train.save_strategy), train.save_steps, steps, per_epoch, at_end=True),
+        saves_kept=train.save_total_limit,
+    )
+
+
+def command_line(model: FormModel) -> str:
+    """The shell command that starts the same run: `trimtab train demo lora_rank=16`."""
+    preset = model.preset
+    words = ["trimtab", "train", preset.name if preset is not None else "base"]
+    words += [f"{short_name(key)}={_word(value)}" for key, value in model.changes.items()]
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def short_name(key: str) -> str:
+    """The bare name where only one table has it, else `table.name`."""
+    name = key.split(".", 1)[1]
+    return name if sum(one.name == name for one in parameters()) == 1 else key
+
+
+def _word(value: object) -> str:
+    """A value as an override takes it: TOML, where text that cannot be taken for anything else stands bare."""
+    if not isinstance(value, str):
+        return toml_text(value)
+    bare = bool(value) and all(sign.isalnum() or sign in "_./:@-" for sign in value) and not value[0].isdigit()
+    return value if bare and value not in ("true", "false", "inf", "nan") else toml_text(value)
+
+
+def _warmup(recipe: Recipe, steps: int | None) -> int | None:
+    """Warmup in steps: `warmup_steps` from 1 on counts steps, below 1 it is a share of the run, like `warmup_ratio`."""
+    asked = float(recipe.train.warmup_steps or 0)
+    if asked >= 1:
+        return int(asked)
+    share = asked or float(recipe.train.warmup_ratio or 0)
+    if not share:
+        return 0
+    return None if steps is None else math.ceil(share * steps)
+
+
+def _events(strategy: str, every: float | None, steps: int | None, per_epoch: int | None, *, at_end: bool = False) -> int | None:
+    """How often something that follows a strategy happens; `at_end` adds the last step when it is not hit anyway."""
+    if strategy == "no":
+        return 0
+    if steps is None:
+        return None
+    if strategy == "epoch":
+        return None if per_epoch is None else math.ceil(steps / per_epoch)
+    interval = every or 0
+    if 0 < interval < 1:
+        interval = max(1, math.ceil(interval * steps))
+    if interval <= 0:
+        return None
+    count, rest = divmod(steps, int(interval))
+    return count + (1 if at_end and rest else 0)

@@ -1,0 +1,1 @@
+"""The screens of the cockpit, one file a screen."""

@@ -1,0 +1,354 @@
+"""The Chat screen: talk to a checkpoint or a model, and hear what the untuned base says to the same prompt.
+
+Wires the parts up. Not the process (`tui.workers`), its queue (`tui.chat_session`) or the drawing (`tui.widgets`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.timer import Timer
+from textual.widgets import Label
+
+from trainer.errors import UserError
+from trainer.run import RunDirectory, latest_checkpoint
+from tui.chat_session import ChatSession
+from tui.conversation import Conversation, Source, Transcript
+from tui.locale import text
+from tui.screens.base import CockpitScreen
+from tui.widgets.chat_blocks import conversation_blocks
+from tui.widgets.chat_log import Block, ChatLog
+from tui.widgets.chat_settings import ChatSettings
+from tui.widgets.model_picker import ChatChoice, ModelPicker
+from tui.widgets.prompt_area import PromptArea
+from tui.workers import chat_target
+
+# Four to five times a second: a stream reads smoothly, and a slow link carries it.
+_TICK_SECONDS = 0.22
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """What is known of a run before its checkpoint is loaded."""
+
+    path: str
+    title: str
+    run: Path | None
+    suggestion: str = ""
+    system: str = ""
+    generation: Mapping[str, object] = field(default_factory=dict)
+
+
+class ChatScreen(CockpitScreen):
+    """A conversation, an input line below it, settings beside it on demand."""
+
+    area = "chat"
+    CSS_PATH = "../theme/chat.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,i", "write", "chat.key_write", show=False, id="chat.write"),
+        Binding("escape", "escape", "chat.key_stop", id="chat.stop"),
+        Binding("f2,ctrl+t", "base_answer", "chat.key_base", priority=True, id="chat.base"),
+        Binding("ctrl+y", "retry", "chat.key_retry", priority=True, id="chat.retry"),
+        Binding("ctrl+o", "choose", "chat.key_choose", priority=True, id="chat.choose"),
+        Binding("ctrl+g", "settings", "chat.key_settings", priority=True, id="chat.settings"),
+        Binding("ctrl+l", "clear", "chat.key_clear", priority=True, id="chat.clear"),
+        Binding("m", "choose", "chat.key_choose", show=False, id="chat.choose_letter"),
+        Binding("y", "copy", "chat.key_copy", show=False, id="chat.copy"),
+        Binding("pageup", "scroll(-1)", "chat.key_scroll", show=False, priority=True, id="chat.page_up"),
+        Binding("pagedown", "scroll(1)", "chat.key_scroll", show=False, priority=True, id="chat.page_down"),
+    ]
+
+    def __init__(self, session: ChatSession | None = None) -> None:
+        super().__init__()
+        self.session = session or ChatSession()
+        self.conversation = Conversation()
+        self._title = ""
+        self._path = ""
+        self._run: Path | None = None
+        self._suggestion = ""
+        self._transcript: Transcript | None = None
+        self._notice = ""
+        self._timer: Timer | None = None
+
+    def compose_body(self) -> ComposeResult:
+        with Horizontal(id="chat-body"):
+            with Vertical(id="chat-main"):
+                yield Label(id="chat-head", markup=False)
+                yield ChatLog(id="chat-log")
+                yield PromptArea(id="prompt")
+            yield ChatSettings(id="chat-settings")
+
+    def on_mount(self) -> None:
+        """Begin at the input line."""
+        self.query_one(PromptArea).focus()
+        self._timer = self.set_interval(_TICK_SECONDS, self._tick, pause=True)
+        self.relabel()
+
+    def on_unmount(self) -> None:
+        """The worker goes with the cockpit."""
+        self.session.close()
+
+    def on_shown(self) -> None:
+        """Take what the app asks to open."""
+        request, self.cockpit.chat_request = self.cockpit.chat_request, None
+        if request is not None and (request.checkpoint or request.run):
+            self.open(request.checkpoint, request.run)
+        elif not self._path and self.cockpit.current_run is not None:
+            self.open(None, self.cockpit.current_run.path, quiet=True)
+        self._draw()
+
+    def relabel(self) -> None:
+        """Set every visible text again."""
+        self.query_one(ChatSettings).relabel()
+        prompt = self.query_one(PromptArea)
+        prompt.placeholder = self._suggestion or text("chat.placeholder")
+        self._draw()
+
+    # What to talk to
+
+    def open(self, checkpoint: Path | None, run: Path | None, *, quiet: bool = False) -> None:
+        """Load a checkpoint, or the newest one of a run; `quiet` when nobody asked for it."""
+
+        def read() -> None:
+            try:
+                opening = _opening(checkpoint, run)
+            except UserError as error:
+                if not quiet:
+                    self.app.call_from_thread(self.notify, str(error), severity="error", markup=False)
+                return
+            self.app.call_from_thread(self._take, opening)
+
+        self.run_worker(read, thread=True, exclusive=True, group="open", exit_on_error=False)
+
+    def _take(self, opening: _Opening) -> None:
+        if opening.path == self._path and self.session.phase in ("loading", "ready", "answering"):
+            return
+        try:
+            target = chat_target(opening.path)
+        except UserError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        if opening.run != self._run:
+            self._transcript = None
+        self._path, self._title, self._run = opening.path, opening.title, opening.run
+        self._suggestion = opening.suggestion
+        settings = self.query_one(ChatSettings)
+        if opening.generation:
+            settings.set_values(opening.generation)
+        if opening.system:
+            settings.system = opening.system
+        self.conversation = Conversation()
+        self.session.load(target)
+        self.relabel()
+        self._follow()
+
+    def action_choose(self) -> None:
+        """Ask what to talk to."""
+
+        def take(choice: ChatChoice | None) -> None:
+            if choice is None:
+                return
+            if choice.run is not None:
+                self.open(Path(choice.path), choice.run)
+            else:
+                self._take(_Opening(choice.path, Path(choice.path).name or choice.path, None))
+
+        self.app.push_screen(ModelPicker(self._path), take)
+
+    # The conversation
+
+    @on(PromptArea.Sent)
+    def _send(self, message: PromptArea.Sent) -> None:
+        prompt = message.text.strip() or ("" if self.conversation.exchanges else self._suggestion)
+        if not prompt:
+            return
+        if self.session.target is None:
+            self.action_choose()
+            return
+        if self._may_ask():
+            self.query_one(PromptArea).load_text("")
+            self.conversation.ask(prompt)
+            self._answer("tuned")
+
+    def action_base_answer(self) -> None:
+        """Answer the last prompt with the untuned base."""
+        if self.session.target is None or self.conversation.last is None:
+            self.notify(text("chat.nothing_asked"), severity="warning")
+        elif not self.session.target.has_base:
+            self.notify(text("chat.no_base"), severity="warning")
+        elif self._may_ask():
+            self._answer("base")
+
+    def action_retry(self) -> None:
+        """Answer the last prompt anew, or load the model again."""
+        if self.session.target is None:
+            self.action_choose()
+        elif self.conversation.last is None:
+            self.session.load(self.session.target)
+            self._follow()
+        elif self._may_ask():
+            self._answer("tuned")
+
+    def action_clear(self) -> None:
+        """Begin a new conversation; the old one stays in its transcript."""
+        self.session.give_up() if self.session.phase == "answering" else None
+        self.conversation = Conversation()
+        self._transcript = None
+        self._draw()
+
+    def action_escape(self) -> None:
+        """Stop what is under way; else leave the input line, so that the letters are keys again."""
+        if self.session.busy:
+            self.session.give_up()
+        else:
+            self.query_one(ChatLog).focus()
+
+    def action_write(self) -> None:
+        """Back to the input line."""
+        self.query_one(PromptArea).focus()
+
+    def action_settings(self) -> None:
+        """Show or hide the side panel."""
+        panel = self.query_one(ChatSettings)
+        self.set_class(not self.has_class("-settings"), "-settings")
+        if self.has_class("-settings"):
+            panel.query_one("#setting-temperature").focus()
+        else:
+            self.action_write()
+
+    def action_copy(self) -> None:
+        """Copy the newest answer; where the terminal does not take it, the transcript has it."""
+        last = self.conversation.last
+        if last is None or not last.answers:
+            return
+        self.app.copy_to_clipboard(last.answers[-1].text)
+        self.notify(text("chat.copied", file=self._transcript.file if self._transcript else "-"), markup=False)
+
+    def action_scroll(self, by: int) -> None:
+        """Page through the conversation without leaving the input line."""
+        log = self.query_one(ChatLog)
+        (log.action_page_down if by > 0 else log.action_page_up)()
+
+    def _may_ask(self) -> bool:
+        last = self.conversation.last
+        if last is not None and any(not answer.complete for answer in last.answers):
+            self.notify(text("chat.still_answering"), severity="warning")
+            return False
+        problem = self.query_one(ChatSettings).problem
+        if problem:
+            self.notify(problem, severity="error", markup=False)
+        return not problem
+
+    def _answer(self, source: Source) -> None:
+        settings = self.query_one(ChatSettings)
+        answer = self.conversation.begin_answer(source)
+        messages = self.conversation.messages(settings.system)
+        values = dict(settings.values)
+        transcript = self._transcript = self._transcript or Transcript(self._run)
+        model = self._path
+
+        def save() -> None:
+            if answer.done is None:
+                return
+            try:
+                transcript.add(model=model, answer=answer, messages=messages, settings=values)
+            except UserError as error:
+                self._notice = text("chat.transcript_failed", error=error)
+
+        self.session.answer(answer, messages, values, save)
+        self._follow()
+
+    # Drawing
+
+    def _follow(self) -> None:
+        if self._timer is not None:
+            self._timer.resume()
+        self.query_one(ChatLog).scroll_end(animate=False, immediate=True)
+        self._draw()
+
+    def _tick(self) -> None:
+        if not self.session.busy and self._timer is not None:
+            self._timer.pause()
+        if self._notice:
+            notice, self._notice = self._notice, ""
+            self.notify(notice, severity="warning", markup=False)
+        self._draw()
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        self.query_one("#chat-head", Label).update(self._head())
+        self.query_one(PromptArea).border_title = self._status()
+        self.query_one(ChatLog).show(self._blocks())
+
+    def _blocks(self) -> list[Block]:
+        target = self.session.target
+        blocks = conversation_blocks(self.conversation, has_base=target is not None and target.has_base)
+        if self.session.phase == "failed" and self.session.error and self.conversation.last is None:
+            blocks.append(Block("error", text("chat.trouble"), self.session.error, text("chat.retry_hint")))
+        elif not blocks:
+            blocks = [Block("note", "", text("chat.empty" if target is None else "chat.empty_ready"))]
+            if self._suggestion:
+                blocks.append(Block("note", "", text("chat.suggestion", prompt=self._suggestion)))
+        return blocks
+
+    def _head(self) -> str:
+        target = self.session.target
+        if target is None:
+            return text("chat.no_model")
+        kind = text("chat.kind_adapter" if target.adapter else "chat.kind_tuned" if target.base else "chat.kind_model")
+        base = Path(target.model if target.adapter else target.base or "").name
+        return f"{self._title} · {kind} {base}".rstrip()
+
+    def _status(self) -> str:
+        session = self.session
+        seconds = int(time.monotonic() - session.since)
+        match session.phase:
+            case "loading":
+                return text("chat.status_loading", seconds=seconds)
+            case "answering":
+                return text("chat.status_answering", tokens=session.tokens, seconds=seconds)
+            case "ready":
+                loaded = session.loaded
+                return text("chat.status_ready", device=loaded.device if loaded else "?")
+            case "failed":
+                return text("chat.status_failed")
+        return text("chat.status_empty")
+
+
+def _opening(checkpoint: Path | None, run: Path | None) -> _Opening:
+    """Look up what a run says about itself. Reads the disk.
+
+    Raises:
+        UserError: the run has no whole checkpoint yet, or its recipe cannot be read.
+    """
+    if run is None:
+        return _Opening(str(checkpoint), Path(str(checkpoint)).name, None)
+    directory = RunDirectory(run)
+    if checkpoint is None:
+        found = latest_checkpoint(directory.checkpoints_folder)
+        if found is None:
+            raise UserError(text("chat.no_checkpoint", run=directory.name))
+        checkpoint = found.path
+    title = f"{directory.name} · {checkpoint.name}"
+    with contextlib.suppress(UserError):
+        recipe = directory.recipe()
+        prompts = recipe.train.sample_prompts or [text("chat.first_prompt")]
+        return _Opening(
+            str(checkpoint),
+            title,
+            run,
+            suggestion=prompts[0],
+            system=recipe.data.default_system or "",
+            generation=recipe.generation.model_dump(),
+        )
+    return _Opening(str(checkpoint), title, run)

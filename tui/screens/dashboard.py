@@ -1,0 +1,349 @@
+"""The dashboard: the curves of one run, its machine, samples and events, and the keys that steer it while it goes.
+
+Shows snapshots that the feed has taken from the run directory and drops commands into it. Knows nothing else of a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.events import DescendantBlur, DescendantFocus, Resize
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tui.locale import text
+from tui.screens import dashboard_texts as texts
+from tui.screens.base import CockpitScreen
+from tui.screens.dashboard_controls import Controls
+from tui.widgets.chart import SMOOTHINGS, Chart, moved, zoomed
+from tui.widgets.chart_picture import Window
+from tui.widgets.gauge import MachinePane
+from tui.widgets.lines_pane import LinesPane
+from tui.widgets.rows import RowsWidget
+from tui.widgets.status_line import StatusLine
+
+if TYPE_CHECKING:
+    from tui.run_feed import RunSnapshot
+
+_LOWER = ("events", "log", "samples")
+
+
+class DashboardScreen(CockpitScreen):
+    """One run, live."""
+
+    area = "dashboard"
+    CSS_PATH = "../theme/dashboard.tcss"
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny-width"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-tiny-height"), (15, "-low"), (32, "-high")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "pause", "dashboard.key_pause", id="dashboard.pause"),
+        Binding("c", "chat", "dashboard.key_chat", id="dashboard.chat"),
+        Binding("R", "resume", "dashboard.key_resume", id="dashboard.resume"),
+        Binding("r", "learning_rate", "dashboard.key_learning_rate", id="dashboard.learning_rate"),
+        Binding("x", "stop", "dashboard.key_stop", id="dashboard.stop"),
+        Binding("w", "save", "dashboard.key_save", id="dashboard.save"),
+        Binding("e", "evaluate", "dashboard.key_evaluate", id="dashboard.evaluate"),
+        Binding("g", "sample", "dashboard.key_sample", id="dashboard.sample"),
+        Binding("n", "note", "dashboard.key_note", show=False, id="dashboard.note"),
+        Binding("l", "lower", "dashboard.key_lower", id="dashboard.lower"),
+        Binding("s", "smoothing", "dashboard.key_smoothing", id="dashboard.smoothing"),
+        Binding("y", "log_scale", "dashboard.key_log_scale", show=False, id="dashboard.log_scale"),
+        Binding("z", "maximise", "dashboard.key_maximise", id="dashboard.maximise"),
+        Binding("left", "cursor(-1)", "dashboard.key_cursor_left", show=False, id="dashboard.cursor_left"),
+        Binding("right", "cursor(1)", "dashboard.key_cursor_right", show=False, id="dashboard.cursor_right"),
+        Binding("shift+left", "cursor(-10)", "dashboard.key_cursor_far_left", show=False, id="dashboard.cursor_far_left"),
+        Binding("shift+right", "cursor(10)", "dashboard.key_cursor_far_right", show=False, id="dashboard.cursor_far_right"),
+        Binding("right_square_bracket", "zoom(0.5)", "dashboard.key_zoom_in", show=False, id="dashboard.zoom_in"),
+        Binding("left_square_bracket", "zoom(2.0)", "dashboard.key_zoom_out", show=False, id="dashboard.zoom_out"),
+        Binding("right_curly_bracket", "pan(0.25)", "dashboard.key_pan_right", show=False, id="dashboard.pan_right"),
+        Binding("left_curly_bracket", "pan(-0.25)", "dashboard.key_pan_left", show=False, id="dashboard.pan_left"),
+        Binding("0", "reset_view", "dashboard.key_reset", show=False, id="dashboard.reset"),
+        Binding("escape", "back", "dashboard.key_back", show=False, id="dashboard.back"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._snapshot: RunSnapshot | None = None
+        self._controls = Controls(self)
+        self._lower = _LOWER[0]
+        self._window: Window | None = None
+        self._smoothing = SMOOTHINGS[2]
+        self._maximised: Widget | None = None
+
+    def compose_body(self) -> ComposeResult:
+        yield StatusLine(id="status")
+        yield Static("", id="banner", markup=False)
+        with Horizontal(id="main"):
+            with Vertical(id="curves"):
+                yield Chart("dashboard.loss", ruler=True, id="loss")
+                with Horizontal(id="small"):
+                    yield Chart("dashboard.learning_rate", color="success", id="learning_rate")
+                    yield Chart("dashboard.grad_norm", color="secondary", id="grad_norm")
+            with Vertical(id="side"):
+                yield MachinePane(id="machine")
+                yield LinesPane("dashboard.findings", newest_last=False, id="findings")
+                yield LinesPane("dashboard.samples", newest_last=False, id="samples")
+        yield MachinePane(id="machine-row")
+        yield LinesPane("dashboard.events", id="lower")
+        yield RowsWidget(id="summary")
+
+    # Life of the screen
+
+    def on_mount(self) -> None:
+        """The learning rate is exact: it needs no smoothing."""
+        self.query_one("#learning_rate", Chart).smoothing = 0.0
+        self._set_smoothing()
+        self.show_snapshot(None)
+
+    def on_shown(self) -> None:
+        """Another run may be in the foreground now."""
+        run = self.cockpit.current_run
+        if self._snapshot is not None and (run is None or self._snapshot.run.path != run.path):
+            self._controls.forget()
+            self._move_cursors(None)
+            self._window = None
+            self._set_windows()
+            self.show_snapshot(None)
+        self.ask_for_pictures()
+        self.cockpit.feed.look_now()
+
+    def on_resize(self, _event: Resize) -> None:
+        """Pictures have the size of their charts."""
+        self.call_after_refresh(self.ask_for_pictures)
+
+    def relabel(self) -> None:
+        """Set every text again."""
+        for chart in self.query(Chart):
+            chart.relabel()
+        for pane in self.query(LinesPane):
+            pane.relabel()
+        for pane in self.query(MachinePane):
+            pane.relabel()
+        self.query_one(StatusLine).relabel()
+        self.show_snapshot(self._snapshot)
+
+    @property
+    def snapshot(self) -> RunSnapshot | None:
+        """What is shown."""
+        return self._snapshot
+
+    # Showing
+
+    def ask_for_pictures(self) -> None:
+        """Tell the feed which pictures are wanted, at which size."""
+        requests = {chart.id: chart.request() for chart in self.query(Chart)} if self.is_current else {}
+        wanted = {name: request for name, request in requests.items() if name is not None and request is not None}
+        self.cockpit.feed.set_requests(wanted)
+
+    def show_snapshot(self, snapshot: RunSnapshot | None) -> None:
+        """Show a new snapshot of the run in the foreground, or that there is none."""
+        self._snapshot = snapshot
+        with self.app.batch_update():
+            self.query_one(StatusLine).show(snapshot)
+            self._show_charts(snapshot)
+            self._show_panes(snapshot)
+            self._show_banner(snapshot)
+            self.query_one("#summary", RowsWidget).set_rows(texts.summary(snapshot, self.size.width))
+        if snapshot is not None:
+            self._controls.answer(snapshot.results)
+        self.refresh_bindings()
+
+    def _show_charts(self, snapshot: RunSnapshot | None) -> None:
+        for chart in self.query(Chart):
+            chart.set_empty_text(texts.empty_chart(snapshot, self.cockpit.current_run, main=chart.id == "loss"))
+            painted = snapshot.charts.get(chart.id or "") if snapshot is not None else None
+            if painted is None:
+                if snapshot is None:
+                    chart.show(None)
+            elif painted.picture.request == chart.request():
+                chart.show(painted.picture, last=painted.last, evaluation=painted.evaluation)
+
+    def _show_panes(self, snapshot: RunSnapshot | None) -> None:
+        telemetry = snapshot.telemetry if snapshot is not None else None
+        self.query_one("#machine", MachinePane).show(telemetry, compact=False)
+        self.query_one("#machine-row", MachinePane).show(telemetry, compact=True)
+        samples = texts.sample_rows(snapshot)
+        self.query_one("#samples", LinesPane).set_lines(samples, empty=texts.no_samples(snapshot))
+        findings = self.query_one("#findings", LinesPane)
+        rows = texts.finding_rows(snapshot)
+        findings.display = bool(rows)
+        findings.set_lines(rows)
+        findings.styles.height = min(8, len(rows) * 2 + 1)
+        lower = self.query_one("#lower", LinesPane)
+        lower.set_title(f"dashboard.{self._lower}")
+        if self._lower == "events":
+            lower.set_lines(texts.event_rows(snapshot), empty=text("dashboard.no_events"))
+        elif self._lower == "log":
+            lower.set_lines(texts.log_rows(snapshot), empty=text("dashboard.no_log"))
+        else:
+            lower.set_lines(samples[::-1] if samples else (), empty=texts.no_samples(snapshot))
+
+    def _show_banner(self, snapshot: RunSnapshot | None) -> None:
+        line, mood = texts.banner(snapshot)
+        banner = self.query_one("#banner", Static)
+        if str(banner.content) != line:
+            banner.update(line)
+        for name in ("good", "bad", "calm"):
+            banner.set_class(name == mood, name)
+        if self.has_class("-banner") != bool(line):
+            self.set_class(bool(line), "-banner")
+            self.call_after_refresh(self.ask_for_pictures)
+
+    # Keys that change the view
+
+    def action_smoothing(self) -> None:
+        """The next weight: 0, 0.6, 0.9, 0.97."""
+        self._smoothing = SMOOTHINGS[(SMOOTHINGS.index(self._smoothing) + 1) % len(SMOOTHINGS)]
+        self._set_smoothing()
+        self.ask_for_pictures()
+
+    def _set_smoothing(self) -> None:
+        for name in ("loss", "grad_norm"):
+            self.query_one(f"#{name}", Chart).smoothing = self._smoothing
+
+    def action_log_scale(self) -> None:
+        """Linear or logarithmic, for the chart that has the focus, else for the loss."""
+        chart = self.focused if isinstance(self.focused, Chart) else self.query_one("#loss", Chart)
+        chart.log_scale = not chart.log_scale
+        self.ask_for_pictures()
+
+    def action_zoom(self, factor: float) -> None:
+        """All charts show half as many steps, or twice as many."""
+        step = self._snapshot.step if self._snapshot is not None else 0
+        self._window = zoomed(self._window, factor, step, self.query_one("#loss", Chart).cursor)
+        self._set_windows()
+
+    def action_pan(self, share: float) -> None:
+        """Move the window; at the right end it follows the run again."""
+        self._window = moved(self._window, share, self._snapshot.step if self._snapshot is not None else 0)
+        self._set_windows()
+
+    def action_reset_view(self) -> None:
+        """The whole run, no cursor."""
+        self._window = None
+        self._move_cursors(None)
+        self._set_windows()
+
+    def _set_windows(self) -> None:
+        for chart in self.query(Chart):
+            chart.window = self._window
+        self.ask_for_pictures()
+
+    def action_cursor(self, by: int) -> None:
+        """Move the cursor over the samples; it stands at the same step in all charts."""
+        main = self.query_one("#loss", Chart)
+        steps = main.cursor_steps()
+        if not steps:
+            return
+        if main.cursor is None:
+            index = len(steps) - 1 if by < 0 else 0
+        else:
+            nearest = min(range(len(steps)), key=lambda place: abs(steps[place] - (main.cursor or 0)))
+            index = max(0, min(len(steps) - 1, nearest + by))
+        self._move_cursors(steps[index])
+
+    def _move_cursors(self, step: float | None) -> None:
+        for chart in self.query(Chart):
+            chart.move_cursor(step)
+
+    def action_lower(self) -> None:
+        """Events, log, samples in the pane below; on low screens it opens and closes."""
+        low = self.has_class("-low")
+        if low and not self.has_class("-expanded"):
+            self.add_class("-expanded")
+        else:
+            kinds = _LOWER if self.has_class("-narrow") else _LOWER[:2]
+            following = kinds.index(self._lower) + 1 if self._lower in kinds else 0
+            self._lower = kinds[following % len(kinds)]
+            if low and following == len(kinds):
+                self.remove_class("-expanded")
+        self.cockpit.feed.want_log = self._lower == "log"
+        self.cockpit.feed.look_now()
+        self._show_panes(self._snapshot)
+        self.call_after_refresh(self.ask_for_pictures)
+
+    def action_maximise(self) -> None:
+        """The focused pane, or the loss, takes the whole body; the same key gives it back."""
+        if self._maximised is not None:
+            self._set_maximised(None)
+            return
+        focused = self.focused if isinstance(self.focused, (Chart, LinesPane)) else self.query_one("#loss")
+        self._set_maximised(focused)
+
+    def _set_maximised(self, pane: Widget | None) -> None:
+        for widget in self.query(".-holds"):
+            widget.remove_class("-holds")
+        self._maximised = pane
+        self.set_class(pane is not None, "-maximised")
+        if pane is not None:
+            for node in (pane, *pane.ancestors):
+                if isinstance(node, Widget) and node.id != "body" and node is not self:
+                    node.add_class("-holds")
+        self.call_after_refresh(self.ask_for_pictures)
+
+    def action_back(self) -> None:
+        """Escape: first the cursor goes, then the maximised pane, then the zoom, then the focus."""
+        if self.query_one("#loss", Chart).cursor is not None:
+            self._move_cursors(None)
+        elif self._maximised is not None:
+            self._set_maximised(None)
+        elif self._window is not None:
+            self.action_reset_view()
+        else:
+            self.set_focus(None)
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """Head lines show where the focus is."""
+        event.widget.refresh()
+
+    def on_descendant_blur(self, event: DescendantBlur) -> None:
+        """Head lines show where the focus is."""
+        event.widget.refresh()
+
+    # Keys that steer the run
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys that cannot do anything now are not offered."""
+        return self._controls.is_possible(action, self._snapshot)
+
+    def action_pause(self) -> None:
+        """Pause or go on."""
+        self._controls.pause(self._snapshot)
+
+    def action_save(self) -> None:
+        """A checkpoint now."""
+        self._controls.send("save")
+
+    def action_evaluate(self) -> None:
+        """An evaluation now."""
+        self._controls.send("evaluate")
+
+    def action_sample(self) -> None:
+        """Answers of the live weights to the sample prompts."""
+        self._controls.send("sample")
+
+    def action_learning_rate(self) -> None:
+        """Ask for a new learning rate."""
+        self._controls.ask_learning_rate(self._snapshot)
+
+    def action_stop(self) -> None:
+        """Ask how to stop."""
+        self._controls.ask_stop()
+
+    def action_note(self) -> None:
+        """Ask for a note."""
+        self._controls.ask_note()
+
+    def action_resume(self) -> None:
+        """Start the trainer again from the newest checkpoint."""
+        self._controls.resume()
+
+    def action_chat(self) -> None:
+        """Chat with the newest checkpoint."""
+        run = self.cockpit.current_run
+        if run is not None:
+            self.cockpit.open_chat(run=run.path)

@@ -1,0 +1,195 @@
+"""The dialogs over Setup and Presets: yes or no, a name to save under, a preset to pick, a preset's TOML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len, set_cell_size
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label, OptionList, Static
+from textual.widgets.option_list import Option
+
+from tui.locale import text
+from tui.widgets.field_editor import ChoiceList
+from trainer.config import PresetInfo
+
+_NAME = re.compile(r"[^\W_][\w.+=-]{0,99}")
+
+
+class ConfirmDialog(ModalScreen[bool]):
+    """A question with one dangerous answer: Enter or `y` does it, Escape or `n` does not."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,y", "answer(True)", "setup.key_yes", id="confirm.yes"),
+        Binding("escape,n", "answer(False)", "setup.key_no", id="confirm.no"),
+    ]
+
+    def __init__(self, question: str, yes: str) -> None:
+        super().__init__()
+        self._question = question
+        self._yes = yes
+
+    def compose(self) -> ComposeResult:
+        """The question and the two keys."""
+        with Vertical(classes="dialog preset-dialog"):
+            yield Static(self._question, markup=False)
+            yield Static(text("setup.dialog_confirm_keys", yes=self._yes), classes="dialog-note", markup=False)
+
+    def action_answer(self, yes: bool) -> None:
+        """Close with the answer."""
+        self.dismiss(yes)
+
+
+@dataclass(frozen=True)
+class SaveRequest:
+    """Under which name, with which description."""
+
+    name: str
+    description: str
+
+
+class SaveDialog(ModalScreen[SaveRequest | None]):
+    """Asks for the name of a preset; one of one's own is overwritten only after a second Enter."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "setup.key_cancel", id="save.cancel")]
+
+    def __init__(self, name: str, description: str, *, own: AbstractSet[str], shipped: AbstractSet[str]) -> None:
+        super().__init__()
+        self._name = name
+        self._description = description
+        self._own = own
+        self._shipped = shipped
+        self._confirmed = ""
+
+    def compose(self) -> ComposeResult:
+        """Name, description, and the line that answers."""
+        dialog = Vertical(classes="dialog preset-dialog")
+        dialog.border_title = text("setup.save_title")
+        with dialog:
+            yield Label(text("setup.save_name"), markup=False)
+            yield Input(self._name, id="save-name", select_on_focus=False)
+            yield Label(text("setup.save_description"), markup=False)
+            yield Input(self._description, id="save-description", select_on_focus=False)
+            yield Static(text("setup.save_keys"), id="save-note", classes="dialog-note", markup=False)
+
+    def on_mount(self) -> None:
+        """The name first."""
+        for line in self.query(Input):
+            line.cursor_blink = False
+            line.cursor_position = len(line.value)
+        self.query_one("#save-name", Input).focus()
+
+    def on_input_changed(self) -> None:
+        """Another name is another question."""
+        self._confirmed = ""
+        self._say(text("setup.save_keys"))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter saves, from either line."""
+        event.stop()
+        name = self.query_one("#save-name", Input).value.strip()
+        if not _NAME.fullmatch(name):
+            self._say(text("setup.save_bad_name"), bad=True)
+        elif name in self._shipped and name not in self._own:
+            self._say(text("setup.save_shipped", name=name), bad=True)
+        elif name in self._own and self._confirmed != name:
+            self._confirmed = name
+            self._say(text("setup.save_overwrite", name=name), bad=True)
+        else:
+            self.dismiss(SaveRequest(name, self.query_one("#save-description", Input).value.strip()))
+
+    def action_cancel(self) -> None:
+        """Save nothing."""
+        self.dismiss(None)
+
+    def _say(self, words: str, *, bad: bool = False) -> None:
+        note = self.query_one("#save-note", Static)
+        note.update(words)
+        note.set_class(bad, "-bad")
+
+
+class PickDialog(ModalScreen[str | None]):
+    """A list of presets; gives the name of the chosen one."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "cancel", "setup.key_cancel", id="pick.cancel")]
+
+    def __init__(self, presets: Sequence[PresetInfo], current: str) -> None:
+        super().__init__()
+        self._presets = tuple(presets)
+        self._current = current
+
+    def compose(self) -> ComposeResult:
+        """Name and description, broken ones with their error and not to be chosen."""
+        dialog = Vertical(classes="dialog preset-dialog")
+        dialog.border_title = text("setup.load_title")
+        width = max((cell_len(info.name) for info in self._presets), default=0) + 2
+        with dialog:
+            yield ChoiceList(
+                *[
+                    Option(
+                        set_cell_size(info.name, width) + (info.error or info.description),
+                        id=info.name,
+                        disabled=info.error is not None,
+                    )
+                    for info in self._presets
+                ],
+                markup=False,
+            )
+
+    def on_mount(self) -> None:
+        """Start on the preset that is open."""
+        names = [info.name for info in self._presets]
+        choices = self.query_one(ChoiceList)
+        choices.highlighted = names.index(self._current) if self._current in names else 0
+        choices.focus()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Take it."""
+        event.stop()
+        self.dismiss(event.option.id)
+
+    def action_cancel(self) -> None:
+        """Load nothing."""
+        self.dismiss(None)
+
+
+class TomlDialog(ModalScreen[None]):
+    """The text of a preset's file, to read."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,e,enter", "close", "setup.key_close", id="toml.close"),
+        Binding("j", "scroll(1)", "setup.key_down", show=False, id="toml.down"),
+        Binding("k", "scroll(-1)", "setup.key_up", show=False, id="toml.up"),
+    ]
+
+    def __init__(self, title: str, content: str) -> None:
+        super().__init__()
+        self._title = title
+        self._content = content
+
+    def compose(self) -> ComposeResult:
+        """The file as it stands."""
+        dialog = Vertical(classes="dialog preset-dialog toml-dialog")
+        dialog.border_title = self._title
+        dialog.border_subtitle = text("setup.dialog_close_key")
+        with dialog, VerticalScroll():
+            yield Static(self._content, classes="dialog-toml", markup=False)
+
+    def on_mount(self) -> None:
+        """Arrow keys scroll."""
+        self.query_one(VerticalScroll).focus()
+
+    def action_scroll(self, lines: int) -> None:
+        """Some lines down or up."""
+        self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
+
+    def action_close(self) -> None:
+        """Back."""
+        self.dismiss(None)

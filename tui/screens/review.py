@@ -1,0 +1,154 @@
+"""The page between Setup and the start: what differs from the preset, what was chosen automatically, what is wrong.
+
+Enter makes the run directory and starts the background process; errors keep it from that.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+from textual.worker import Worker, WorkerState
+
+from tui.forms.model import FormModel
+from tui.forms.preflight import ask_preflight, rows_of_findings
+from tui.forms.run_names import next_run_folder, run_place
+from tui.forms.summary import command_line
+from tui.locale import text
+from tui.screens.base import CockpitScreen
+from tui.widgets.review_page import ReviewPage
+from trainer.errors import UserError
+from trainer.run import RunDirectory, create_run, launch
+
+
+class ReviewScreen(CockpitScreen):
+    """Shown over Setup; Escape goes back to the form."""
+
+    area: ClassVar[str] = "setup"
+    CSS_PATH = "../theme/setup.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "start", "setup.key_start", id="review.start"),
+        Binding("escape,left,h,backspace", "back", "setup.key_back", id="review.back"),
+        Binding("f", "fix", "setup.key_fix", id="review.fix"),
+        Binding("j,down", "scroll(1)", "setup.key_down", show=False, id="review.down"),
+        Binding("k,up", "scroll(-1)", "setup.key_up", show=False, id="review.up"),
+    ]
+
+    def __init__(self, model: FormModel, *, rows: int | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self._rows = rows
+        self._checking = True
+        self._start_asked = False
+        self._starting = False
+
+    def compose_body(self) -> ComposeResult:
+        """The page, and the line that answers the start key."""
+        with VerticalScroll(id="review-scroll"):
+            yield ReviewPage(id="review-words")
+        yield Static(id="review-answer", markup=False)
+
+    def on_mount(self) -> None:
+        """Show at once what is known, and look at model and data meanwhile."""
+        self.query_one("#review-scroll").focus()
+        self.run_worker(self._check(), group="review-check", exclusive=True, exit_on_error=False)
+        self.relabel()
+
+    def on_resize(self) -> None:
+        """Columns follow the width."""
+        self.relabel()
+
+    def relabel(self) -> None:
+        """Draw the page again."""
+        self.query_one(ReviewPage).show(self.model, self._rows)
+        errors = len(self.model.errors)
+        if self._starting:
+            self._answer(text("setup.review_starting"))
+        elif errors:
+            self._answer(text("setup.review_errors", count=errors), bad=True)
+        elif self._checking:
+            self._answer(text("setup.review_start_waits" if self._start_asked else "setup.review_checking"))
+        else:
+            self._answer(text("setup.review_ready", folder=next_run_folder(self.model).name))
+
+    # -- checking and starting ------------------------------------------------------------------------------------------
+
+    async def _check(self) -> None:
+        findings = await ask_preflight(self.model.values())
+        if findings is not None:
+            self._rows = rows_of_findings(findings)
+            self.model.outside_findings = tuple(one for one in findings if one.severity != "info" or one.fields)
+        self._checking = False
+        self.relabel()
+        if self._start_asked:
+            self._start_asked = False
+            self.action_start()
+
+    def action_start(self) -> None:
+        """Start, unless errors stand against it; while the check is going, as soon as it has found nothing."""
+        if self._starting or self.model.errors:
+            self.relabel()
+        elif self._checking:
+            self._start_asked = True
+            self.relabel()
+        else:
+            self._starting = True
+            self.relabel()
+            self.run_worker(self._start, thread=True, group="start", exclusive=True, exit_on_error=False)
+
+    def _start(self) -> RunDirectory:
+        """Make the run directory and start the trainer. Runs in a thread: a slow disk must not hold the keys up."""
+        model = self.model
+        folder, name = run_place(model)
+        run = create_run(
+            model.preset.name if model.preset else "run",
+            model.resolved,
+            name=name,
+            folder=folder,
+            extra_identity={"command": command_line(model)},
+        )
+        launch(run)
+        return run
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Open the dashboard of the run that was started, or say why it was not."""
+        if event.worker.group != "start":
+            return
+        if event.state is WorkerState.SUCCESS and isinstance(event.worker.result, RunDirectory):
+            path: Path = event.worker.result.path
+            self.dismiss()
+            self.cockpit.open_run(path)
+        elif event.state is WorkerState.ERROR:
+            self._starting = False
+            error = event.worker.error
+            if not isinstance(error, UserError):
+                self.log.error(error)
+            self._answer(str(error) or type(error).__name__, bad=True)
+
+    def action_back(self) -> None:
+        """Back to the form; nothing was started."""
+        if not self._starting:
+            self.dismiss()
+
+    def action_fix(self) -> None:
+        """Make the first proposed change."""
+        for finding in self.model.findings:
+            if finding.change:
+                self.model.apply_change(finding)
+                self._checking = True
+                self.run_worker(self._check(), group="review-check", exclusive=True, exit_on_error=False)
+                break
+        self.relabel()
+
+    def action_scroll(self, lines: int) -> None:
+        """Some lines down or up."""
+        self.query_one("#review-scroll").scroll_relative(y=lines, animate=False)
+
+    def _answer(self, words: str, *, bad: bool = False) -> None:
+        line = self.query_one("#review-answer", Static)
+        line.update(words)
+        line.set_class(bad, "-bad")

@@ -1,0 +1,94 @@
+"""Help for the field under the cursor: its findings first, then what it does and what it takes. Not for editing."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.cells import cell_len
+from rich.style import Style
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from tui.forms.explain import Explanation, change_text, finding_text
+from tui.locale import text
+from tui.widgets.component_style import component_style
+from trainer.config import Finding
+
+SIGNS = {"error": "!", "warning": "?", "info": "i"}
+
+
+class FieldHelp(VerticalScroll, can_focus=False):
+    """A pane at the side, or a strip of a few rows below the list (`compact`)."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "field-help--title",
+        "field-help--label",
+        "field-help--error",
+        "field-help--warning",
+        "field-help--info",
+        "field-help--key",
+        "field-help--closed",
+    }
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id)
+        self._words = Static(markup=False)
+        self.compact = False
+
+    def compose(self) -> ComposeResult:
+        """One block of text."""
+        yield self._words
+
+    def show(self, explanation: Explanation | None) -> None:
+        """Show one field; None when there is none."""
+        self.scroll_home(animate=False)
+        if explanation is None:
+            self._words.update("")
+        elif self.compact:
+            self._words.update(self._strip(explanation))
+        else:
+            self._words.update(self._pane(explanation))
+
+    def _pane(self, told: Explanation) -> Text:
+        words = Text()
+        words.append(f"{told.name}\n", style=self._part("title"))
+        if told.closed:
+            words.append(f"{told.closed}\n", style=self._part("closed"))
+        for finding in told.findings:
+            words.append_text(self._finding(finding))
+            words.append("\n")
+        words.append(f"\n{told.help}\n\n", style=Style())
+        width = max((cell_len(label) for label, _ in told.facts), default=0) + 2
+        for label, fact in told.facts:
+            words.append(label + " " * (width - cell_len(label)), style=self._part("label"))
+            words.append(f"{fact}\n", style=Style())
+        words.rstrip()
+        return words
+
+    def _strip(self, told: Explanation) -> Text:
+        words = Text()
+        for finding in told.findings[:2]:
+            words.append_text(self._finding(finding))
+            words.append("\n")
+        if told.closed:
+            words.append(f"{told.name}: {told.closed}. ", style=self._part("closed"))
+        words.append(told.help, style=Style())
+        facts = " · ".join(f"{label} {fact}" for label, fact in told.facts)
+        words.append(f"\n{facts}", style=self._part("label"))
+        return words
+
+    def _finding(self, finding: Finding) -> Text:
+        style = self._part(finding.severity if finding.severity in SIGNS else "info")
+        words = Text()
+        words.append(f"{SIGNS.get(finding.severity, 'i')} {finding_text(finding)}", style=style)
+        change = change_text(finding)
+        if change:
+            words.append(" ", style=Style())
+            words.append("f", style=self._part("key"))
+            words.append(f" {text('setup.fix_with', change=change)}", style=style)
+        return words
+
+    def _part(self, name: str) -> Style:
+        return component_style(self, f"field-help--{name}")

@@ -1,0 +1,382 @@
+"""A form generated from the definition: sections, one list of fields, help and plan beside it. It changes its model only.
+
+Not for presets, starting runs or reading data: screens do that. Posts `Form.Changed` after every change of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Horizontal, Vertical
+from textual.geometry import Region
+from textual.message import Message
+from textual.widgets import Input, Label
+
+from tui.forms.entry import EntryError
+from tui.forms.explain import explain
+from tui.forms.lines import closed_reason, lines_of, table_title
+from tui.forms.model import FormModel
+from tui.forms.search import search
+from tui.forms.sections import Section, Tier, rows_of, section_of, sections_of
+from tui.locale import text
+from tui.widgets.field_editor import FieldEditor
+from tui.widgets.field_help import FieldHelp
+from tui.widgets.parameter_list import ParameterList
+from tui.widgets.plan_pane import PlanPane
+from tui.widgets.section_bar import SectionBar, SectionTab
+from trainer.config import parameter
+
+Suggest = Callable[[str], Sequence[str]]
+"""Gives the known values of a text field, such as the registered data sets."""
+
+
+class Form(Container):
+    """The fields of a model; fully usable with the keyboard."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "search", "setup.key_search", id="form.search"),
+        Binding("a", "tier", "setup.key_tier", id="form.tier"),
+        Binding("d", "only_changed", "setup.key_changed", id="form.only_changed"),
+        Binding("r,backspace", "reset", "setup.key_reset", id="form.reset"),
+        Binding("u", "undo", "setup.key_undo", id="form.undo"),
+        Binding("f", "fix", "setup.key_fix", id="form.fix"),
+        Binding("left,h,shift+tab", "section(-1)", "setup.key_section_before", show=False, id="form.section_before"),
+        Binding("right,l,tab", "section(1)", "setup.key_section_next", show=False, id="form.section_next"),
+        Binding("i", "more_help", "setup.key_more_help", show=False, id="form.more_help"),
+        Binding("n", "next_finding", "setup.key_next_finding", show=False, id="form.next_finding"),
+        Binding("escape", "leave_search", "setup.key_leave_search", show=False, id="form.leave_search"),
+    ]
+
+    @dataclass
+    class Changed(Message):
+        """The model has other values now."""
+
+        keys: tuple[str, ...]
+
+    def __init__(self, model: FormModel, *, suggest: Suggest | None = None, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.model = model
+        self.tier = Tier.BASIC
+        self.only_changed = False
+        self.section = ""
+        self._suggest = suggest
+        self._compact = False
+        self._cursor_of: dict[str, str] = {}
+
+    def compose(self) -> ComposeResult:
+        """Sections, list, search line, help and plan."""
+        yield SectionBar(id="form-sections")
+        with Vertical(id="form-middle"):
+            yield ParameterList(id="form-list")
+            with Horizontal(id="form-search-line"):
+                yield Label("/", id="form-search-sign")
+                yield Input(id="form-search", select_on_focus=False, compact=True)
+                yield Label("", id="form-search-count", markup=False)
+        with Vertical(id="form-side"):
+            yield FieldHelp(id="form-help")
+            yield PlanPane(id="form-plan")
+
+    def on_mount(self) -> None:
+        """The list has the keys from the start."""
+        self.query_one("#form-search", Input).cursor_blink = False
+        self.refresh_form()
+        self.fields.focus()
+
+    @property
+    def fields(self) -> ParameterList:
+        """The list of fields."""
+        return self.query_one(ParameterList)
+
+    @property
+    def plan_pane(self) -> PlanPane:
+        """The pane for the plan of the run; its screen fills it."""
+        return self.query_one(PlanPane)
+
+    @property
+    def searching(self) -> bool:
+        """Is a search typed in, so that the list shows what it found?"""
+        return self.has_class("-searching")
+
+    @property
+    def typing(self) -> bool:
+        """Is something being typed, so that letters are no keys?"""
+        return bool(self.query(FieldEditor)) or self.query_one("#form-search", Input).has_focus
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only keys that do something here and now are offered."""
+        if action == "leave_search":
+            return self.searching and not self.query(FieldEditor)
+        if self.typing:
+            return False
+        key = self.fields.key
+        match action:
+            case "reset":
+                return bool(key) and self.model.changed(key)
+            case "undo":
+                return self.model.can_undo
+            case "fix":
+                return any(found.change for found in self.model.findings_of(key))
+            case "only_changed":
+                return self.only_changed or bool(self.model.changes)
+        return True
+
+    # -- showing ------------------------------------------------------------------------------------------------------
+
+    def use_model(self, model: FormModel) -> None:
+        """Show another model from its beginning."""
+        self.model = model
+        self._cursor_of.clear()
+        self.refresh_form()
+
+    def set_compact(self, compact: bool) -> None:
+        """Tabs and strips for a narrow window, columns for a wide one."""
+        self._compact = compact
+        self.set_class(compact, "-compact")
+        self.query_one(SectionBar).vertical = not compact
+        self.query_one(FieldHelp).compact = compact
+        self.plan_pane.compact = compact
+        self._show_help()
+
+    def refresh_form(self, *, select: str | None = None) -> None:
+        """Draw everything again from the model: after a change, a new finding, another language."""
+        sections = sections_of(self.model, self.tier, only_changed=self.only_changed)
+        names = [section.name for section in sections]
+        if self.section not in names:
+            self.section = names[0] if names else ""
+        bar = self.query_one(SectionBar)
+        bar.tabs = tuple(self._tab(section) for section in sections)
+        bar.active = "" if self.searching else self.section
+        bar.refresh()
+        if self.searching:
+            found = search(self.model, self.query_one("#form-search", Input).value)
+            lines = lines_of(self.model, found)
+            self.query_one("#form-search-count", Label).update(text("setup.found", count=len(found)))
+            self.fields.empty_text = text("setup.nothing_found")
+        else:
+            rows = next(
+                (rows_of(self.model, one, self.tier, only_changed=self.only_changed) for one in sections if one.name == self.section),
+                (),
+            )
+            lines = lines_of(self.model, rows)
+            self.fields.empty_text = text("setup.nothing_changed" if self.only_changed else "setup.nothing_here")
+        self.fields.show_lines(lines, select=select)
+        self._show_help()
+
+    def _tab(self, section: Section) -> SectionTab:
+        keys = {one.key for one in section.parameters if self.model.applies(one.key)}
+        errors = sum(1 for key in keys if any(found.severity == "error" for found in self.model.findings_of(key)))
+        changed = sum(1 for key in keys if self.model.changed(key))
+        return SectionTab(section.name, table_title(section.name), changed, errors)
+
+    def _show_help(self) -> None:
+        key = self.fields.key
+        self.query_one(FieldHelp).show(explain(self.model, key) if key else None)
+
+    # -- moving -------------------------------------------------------------------------------------------------------
+
+    def on_parameter_list_highlighted(self, message: ParameterList.Highlighted) -> None:
+        """Help follows the cursor; each section keeps its own place."""
+        message.stop()
+        if not self.searching and message.key:
+            self._cursor_of[self.section] = message.key
+        self._show_help()
+        self.refresh_bindings()
+
+    def on_section_bar_chosen(self, message: SectionBar.Chosen) -> None:
+        """A click on a section."""
+        message.stop()
+        self.action_leave_search()
+        self._go_to_section(message.name)
+
+    def action_section(self, step: int) -> None:
+        """To the next section in this direction, round and round."""
+        if self.searching:
+            return
+        names = [tab.name for tab in self.query_one(SectionBar).tabs]
+        if names:
+            self._go_to_section(names[(names.index(self.section) + step) % len(names)])
+
+    def _go_to_section(self, name: str) -> None:
+        self.section = name
+        self.refresh_form(select=self._cursor_of.get(name, ""))
+
+    def go_to(self, key: str) -> None:
+        """Put the cursor on a field, whatever tier it is in."""
+        self.action_leave_search()
+        tier = Tier(parameter(key).form.tier)
+        if not self.tier.shows(tier):
+            self.tier = tier
+        self.only_changed = False
+        self.section = section_of(key)
+        self.refresh_form(select=key)
+
+    def action_next_finding(self) -> None:
+        """To the next field that a finding names, through all sections."""
+        fields = [key for found in self.model.findings for key in found.fields if found.severity != "info"]
+        fields = [key for key in dict.fromkeys(fields) if self.model.applies(key)]
+        if not fields:
+            self.notify(text("setup.no_findings"))
+            return
+        here = fields.index(self.fields.key) if self.fields.key in fields else -1
+        self.go_to(fields[(here + 1) % len(fields)])
+
+    # -- showing more or less -----------------------------------------------------------------------------------------
+
+    def action_tier(self) -> None:
+        """Basic, advanced, expert, and round again."""
+        self.tier = self.tier.following
+        self.refresh_form()
+        self.post_message(self.Changed(()))
+
+    def action_only_changed(self) -> None:
+        """Only what differs from the preset, or all again."""
+        self.only_changed = not self.only_changed
+        self.refresh_form()
+        self.post_message(self.Changed(()))
+
+    def action_more_help(self) -> None:
+        """A taller help strip."""
+        self.toggle_class("-tall-help")
+
+    def action_search(self) -> None:
+        """Open the search line."""
+        self.add_class("-searching")
+        line = self.query_one("#form-search", Input)
+        line.focus()
+        line.cursor_position = len(line.value)
+        self.refresh_form()
+
+    def action_leave_search(self) -> None:
+        """Close the search; a field that was found stays under the cursor."""
+        if not self.searching:
+            return
+        key = self.fields.key
+        self.remove_class("-searching")
+        self.query_one("#form-search", Input).value = ""
+        self.fields.focus()
+        if key and self.model.applies(key) and any(one.name == section_of(key) for one in self._all_shown(key)):
+            self.go_to(key)
+        else:
+            self.refresh_form()
+
+    def _all_shown(self, key: str) -> tuple[Section, ...]:
+        tier = Tier(parameter(key).form.tier)
+        return sections_of(self.model, self.tier if self.tier.shows(tier) else tier)
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Search while it is typed."""
+        event.stop()
+        if self.searching:
+            self.refresh_form(select="")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Enter goes from the search line into the list."""
+        event.stop()
+        self.fields.focus()
+
+    def on_key(self, event: object) -> None:
+        """Down from the search line goes into the list too."""
+        if getattr(event, "key", "") == "down" and self.query_one("#form-search", Input).has_focus:
+            self.fields.focus()
+
+    # -- changing -----------------------------------------------------------------------------------------------------
+
+    def on_parameter_list_opened(self, message: ParameterList.Opened) -> None:
+        """Switch a yes-or-no field at once; open an editor for any other."""
+        message.stop()
+        one = parameter(message.key)
+        reason = closed_reason(self.model, one)
+        if reason:
+            self.notify(reason, title=one.name, severity="warning", markup=False)
+            return
+        if one.kind == "bool" and not one.optional:
+            automatic = self.model.automatic(one.key)
+            now = automatic[0] if automatic else self.model.value(one.key)
+            self._set(one.key, not now)
+        else:
+            self._open_editor(one.key)
+
+    def _open_editor(self, key: str) -> None:
+        if self.query(FieldEditor):
+            return
+        one = parameter(key)
+        suggestions = self._suggest(key) if self._suggest is not None else ()
+        editor = FieldEditor(one, self.model.value(key), self._take, suggestions=suggestions)
+        self.mount(editor)
+        self._place_editor(editor, key)
+
+    def _place_editor(self, editor: FieldEditor, key: str) -> None:
+        home = self.content_region
+        value = self.fields.value_region(key).translate(-home.offset)
+        middle = self.query_one("#form-middle").region.translate(-home.offset)
+        room = Region(middle.x, 0, middle.width, home.height) if editor.wants_height else middle
+        editor.place(value, room)
+
+    def on_resize(self) -> None:
+        """An open editor follows its row."""
+        for editor in self.query(FieldEditor):
+            self.call_after_refresh(self._place_editor, editor, self.fields.key)
+
+    def _take(self, key: str, typed: str) -> None:
+        self.model.enter(key, typed)
+
+    def on_field_editor_closed(self, message: FieldEditor.Closed) -> None:
+        """Back to the list."""
+        message.stop()
+        self.query(FieldEditor).remove()
+        self.fields.focus()
+        if message.taken:
+            self._after_change((message.key,))
+
+    def _set(self, key: str, value: object) -> None:
+        try:
+            self.model.set(key, value)
+        except EntryError as error:
+            self.notify(str(error), title=key, severity="error", markup=False)
+        else:
+            self._after_change((key,))
+
+    def action_reset(self) -> None:
+        """The field under the cursor back to the preset's value."""
+        key = self.fields.key
+        if key and self.model.changed(key):
+            self.model.reset(key)
+            self._after_change((key,))
+
+    def action_undo(self) -> None:
+        """Take the last change back, and show where it was."""
+        keys = self.model.undo()
+        if not keys:
+            self.notify(text("setup.nothing_to_undo"))
+            return
+        if not self.searching and self.model.applies(keys[0]):
+            self.go_to(keys[0])
+        self._after_change(keys)
+
+    def action_fix(self) -> None:
+        """Make the change that the first finding of this field proposes, else the first finding of all."""
+        here = [found for found in self.model.findings_of(self.fields.key) if found.change]
+        found = next(iter(here), None)
+        if found is None:
+            self.notify(text("setup.nothing_to_fix"))
+            return
+        try:
+            self.model.apply_change(found)
+        except EntryError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self._after_change(tuple(found.change))
+
+    def _after_change(self, keys: tuple[str, ...]) -> None:
+        self.refresh_form()
+        self.post_message(self.Changed(keys))
+
+    def relabel(self) -> None:
+        """Set every text again after a language switch."""
+        self.query_one("#form-search", Input).placeholder = text("setup.search_placeholder")
+        self.refresh_form()
+

@@ -1,0 +1,62 @@
+"""Base of the widgets that draw their own rows: a row is runs of (text, role), and only changed rows are sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui.themes import role_style
+
+Piece = tuple[str, str]
+"""Text and the role of its colour: a theme variable, "muted" or "faint"; a `*` in front makes it bold."""
+Row = tuple[Piece, ...]
+
+
+class RowsWidget(Widget):
+    """Shows rows; `set_rows` compares with what is there."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id, classes=classes)
+        self._rows: tuple[Row, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """What is shown."""
+        return self._rows
+
+    def set_rows(self, rows: Sequence[Row]) -> None:
+        """Show these rows; those that are the same as before are not drawn again."""
+        old, self._rows = self._rows, tuple(rows)
+        if len(old) != len(self._rows):
+            self.refresh(layout=self.styles.is_auto_height)
+            return
+        width = self.size.width
+        changed = [Region(0, y, width, 1) for y, row in enumerate(self._rows) if row != old[y]]
+        if changed:
+            self.refresh(*changed)
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:
+        """As many rows as there are."""
+        return max(1, len(self._rows))
+
+    def render_line(self, y: int) -> Strip:
+        """One row."""
+        base = self.rich_style
+        if y >= len(self._rows):
+            return Strip.blank(self.size.width, base)
+        segments = [Segment(piece, base + self.piece_style(role)) for piece, role in self._rows[y]]
+        return Strip(segments).adjust_cell_length(self.size.width, base)
+
+    def piece_style(self, role: str) -> Style:
+        """The style of a role."""
+        return role_style(self.app, role.removeprefix("*"), bold=role.startswith("*"))
+
+    def notify_style_update(self) -> None:
+        """The theme changed."""
+        super().notify_style_update()
+        self.refresh()
