@@ -18,6 +18,8 @@ from typing import Any
 from trainer.config import Hardware, Recipe, resolve
 from trainer.run import RunDirectory, create_run, read_events
 
+# Arrow's default allocator keeps a thread, and a process with threads must not be forked.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["trl.trainer.sft_trainer", "peft", "trainer.stages.sft", "trainer.training"])
 _CPU = Hardware(cuda=False, bf16=False, gpu_count=0, cpu_cores=2)
@@ -66,7 +68,7 @@ class TrainingRuns:
 
     def start(self, run: RunDirectory, *, resume: bool = False, **environment: str) -> ForkServerProcess:
         """Start a trainer process on the run."""
-        process = _CONTEXT.Process(target=train_in_child, args=(str(run.path), resume, environment))
+        process = _CONTEXT.Process(target=train_in_child, args=(str(run.path), resume, environment), daemon=True)
         process.start()
         return process
 

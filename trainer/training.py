@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.config import Hardware, Recipe, resolve_model_path
 from trainer.data import PreparedData, prepare
+from trainer.engine.redaction import redact_output
 from trainer.errors import UserError
 from trainer.run import Checkpoint, ResumeEvent, RunDirectory
 
@@ -24,6 +25,7 @@ def train(folder: Path, *, resume: bool) -> int:
     """Train the run in `folder`; returns the exit code: 0 finished or stopped, 1 failed."""
     from trainer.engine.session import RunSession
 
+    redact_output()
     session = RunSession(RunDirectory(folder))
     session.watch_signals()
     try:

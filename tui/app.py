@@ -6,24 +6,33 @@ Nothing that matters lives here: kill the cockpit at any moment and open it agai
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.theme import Theme
 
 from tui import settings
 from tui.locale import language, set_language, text
+from tui.run_feed import POLL_SECONDS, RunFeed, RunUpdated
 from tui.screens.base import CockpitScreen
 from tui.themes import THEMES, theme_for_environment
 from tui.widgets.top_bar import SCREENS, TopBar
 
 if TYPE_CHECKING:
     from trainer.run import RunDirectory, RunState
+
+
+_LOOK_AT = 20  # of the newest runs: is one of them going?
+_WAITING_WRITES = 3
 
 
 @dataclass(frozen=True)
@@ -102,16 +111,26 @@ class TrimtabApp(App[int]):
         """The preset that Setup is asked to open; Setup takes it in `on_shown` and sets it to None."""
         self.chat_request: ChatRequest | None = None
         """What Chat is asked to open; Chat takes it in `on_shown` and sets it to None."""
+        self.feed = RunFeed(self.post_message)
+        """Follows `current_run` in a thread."""
         for theme in THEMES:
             self.register_theme(theme)
 
     def on_mount(self) -> None:
         """Choose the theme, install the signal handlers, open the first screen."""
         self.theme = theme_for_environment(settings.load().theme, set(self.available_themes))
+        self.theme_changed_signal.subscribe(self, self._remember_theme)
         self._install_signal_handlers()
         if self._first_run is not None:
             self._set_run(self._first_run)
+        else:
+            self.run_worker(self._find_run, thread=True, group="find-run", exit_on_error=False)
+        self.feed.start()
         self.switch_mode(self._first_screen)
+
+    def on_unmount(self) -> None:
+        """The feed ends with the app."""
+        self.feed.stop()
 
     # Doors between screens
 
@@ -142,7 +161,54 @@ class TrimtabApp(App[int]):
         from trainer.run import RunDirectory
 
         self.current_run = RunDirectory(path)
-        self.run_state = self.current_run.state()
+        self.run_state = None
+        self.feed.set_run(self.current_run)
+        settings.change(last_run=str(path))
+
+    def _find_run(self) -> None:
+        """In a thread: nobody asked for a run, so take one that is going, else the last one seen, else the newest."""
+        from trainer.run import list_runs
+
+        newest = list_runs()
+        going = next((run for run in newest[:_LOOK_AT] if run.state().alive), None)
+        last = next((run for run in newest if str(run.path) == settings.load().last_run), None)
+        found = going or last or (newest[0] if newest else None)
+        if found is not None:
+            self.call_from_thread(self._take_found_run, found.path)
+
+    def _take_found_run(self, path: Path) -> None:
+        if self.current_run is None:
+            self._set_run(path)
+            if isinstance(self.screen, CockpitScreen):
+                self.screen.on_shown()
+
+    def on_run_updated(self, message: RunUpdated) -> None:
+        """A new snapshot of the run in the foreground."""
+        snapshot = message.snapshot
+        if self.current_run is None or snapshot.run.path != self.current_run.path or self._link_is_slow():
+            return
+        screen = self.screen_stack[0]
+        if snapshot.state != self.run_state:
+            self.run_state = snapshot.state
+            if isinstance(screen, CockpitScreen):
+                screen.refresh_bars()
+        if isinstance(screen, CockpitScreen):
+            screen.show_snapshot(snapshot)
+
+    def _link_is_slow(self) -> bool:
+        """Frames are waiting to be written: skip one, so that keys stay alive. Looks at a private part of Textual."""
+        writer = getattr(self._driver, "_writer_thread", None)
+        queue = getattr(writer, "_queue", None)
+        return queue is not None and queue.qsize() > _WAITING_WRITES
+
+    def on_app_blur(self, _event: events.AppBlur) -> None:
+        """Nobody looks: look at the run half as often."""
+        self.feed.interval = 2 * POLL_SECONDS
+
+    def on_app_focus(self, _event: events.AppFocus) -> None:
+        """Somebody looks again."""
+        self.feed.interval = POLL_SECONDS
+        self.feed.look_now()
 
     # Actions
 
@@ -172,19 +238,32 @@ class TrimtabApp(App[int]):
             self.push_screen(HelpScreen(self.screen))
 
     def action_leave(self) -> None:
-        """Leave; runs go on."""
-        self.exit(0)
+        """Leave; runs go on, and the last line says how to come back."""
+        run, state = self.current_run, self.run_state
+        farewell = text("common.left_running", run=run.name) if run and state and state.alive else None
+        self.exit(0, message=farewell)
 
     def on_top_bar_tab_chosen(self, message: TopBar.TabChosen) -> None:
         """A click on a tab."""
         self.show_screen(message.mode)
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The palette: every screen, language, themes, help."""
-        yield from super().get_system_commands(screen)
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette: every key that works here, the screens, the themes."""
+        from tui.screens.help import entries_of
+
+        for entry in entries_of(screen):
+            title = f"{entry.what} ({entry.keys})"
+            yield SystemCommand(title, "", partial(self.run_action, entry.action, entry.node))
+        for name in sorted(self.available_themes):
+            choose = partial(setattr, self, "theme", name)
+            yield SystemCommand(text("common.theme", name=name), text("common.theme_help"), choose)
+
+    def _remember_theme(self, theme: Theme) -> None:
+        if not os.environ.get("NO_COLOR"):
+            settings.change(theme=theme.name)
 
     def _install_signal_handlers(self) -> None:
         # Textual restores the terminal when it leaves by itself, not when TERM or HUP ends the process.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, lambda code=128 + number: self.exit(code, return_code=code))
+            loop.add_signal_handler(number, partial(self.exit, 128 + number, return_code=128 + number))

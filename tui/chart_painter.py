@@ -13,7 +13,7 @@ from tui.widgets.chart_picture import ChartContent, ChartMark, ChartRequest, Pic
 from tui.widgets.plot_figure import PlotFigure
 
 if TYPE_CHECKING:
-    from trainer.run import RunReader
+    from trainer.run import RunReader, Series
 
 _LETTERS = {"checkpoint": "C", "resume": "R", "finding": "F", "nan": "!", "end": "#"}
 # Commands carry their verb, or `name = value`, as text.
@@ -52,12 +52,14 @@ class ChartPainter:
             content = ChartContent(series, evaluation, marks, newest_step(reader), total_steps)
             figure = self._figures.setdefault(metric, PlotFigure())
             picture = build_picture(request, content, figure, before[1].picture if before is not None else None)
-            painted = PaintedChart(
-                picture, series.last if series is not None else None, evaluation.last if evaluation is not None else None
-            )
+            painted = PaintedChart(picture, _last(series), _last(evaluation))
             self._painted[metric] = (version, painted)
             result[metric] = painted
         return result
+
+
+def _last(series: Series | None) -> float | None:
+    return None if series is None else series.last
 
 
 def newest_step(reader: RunReader) -> int:

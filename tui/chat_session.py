@@ -13,6 +13,7 @@ from typing import Literal
 
 from trainer.errors import UserError
 from tui.conversation import Answer
+from tui.locale import text
 from tui.workers import ChatClient, ChatTarget, Done, Loaded, Token
 
 Phase = Literal["empty", "loading", "ready", "answering", "failed"]
@@ -33,6 +34,8 @@ class ChatSession:
         """Pieces received of the answer that is streaming."""
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._waiting = 0
+        # Goes up when a load is given up: questions that waited for it are not asked any more.
+        self._round = 0
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -62,7 +65,12 @@ class ChatSession:
     ) -> None:
         """Fill `answer`; a worker that died is started again first. `finished` is called in the session's thread."""
 
+        asked_in = self._round
+
         def work() -> None:
+            if asked_in != self._round:
+                answer.error = text("chat.given_up")
+                return
             try:
                 self._answer(answer, messages, settings)
             finally:
@@ -73,6 +81,7 @@ class ChatSession:
     def give_up(self) -> None:
         """Stop the answer that streams; a model that is being loaded is dropped with its worker."""
         if self.phase == "loading":
+            self._round += 1
             self.client.close()
         elif self.phase == "answering":
             self.client.stop()
@@ -105,11 +114,12 @@ class ChatSession:
             return  # another one was chosen meanwhile
         self._enter("loading")
         self.error = ""
+        begun_in = self._round
         try:
             self.client.load(target)
         except UserError as error:
             if target is self.target and not self._closed:
-                self.error = str(error)
+                self.error = str(error) if begun_in == self._round else text("chat.given_up")
                 self._enter("failed")
             return
         self._enter("ready")
@@ -125,11 +135,11 @@ class ChatSession:
         try:
             for piece in self.client.generate(messages, adapter=answer.source == "tuned", settings=settings):
                 match piece:
-                    case Token(text):
+                    case Token():
                         self.tokens += 1
-                        answer.text += text
-                    case Done(text):
-                        answer.text, answer.done = text or answer.text, piece
+                        answer.text += piece.text
+                    case Done():
+                        answer.text, answer.done = piece.text or answer.text, piece
         except UserError as error:
             answer.error = str(error)
         self._enter("ready" if self.client.alive else "failed")

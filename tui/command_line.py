@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
-    _take_language(words)
+    _choose_language(words)
     from tui.commands import arguments
 
     try:
@@ -92,24 +92,36 @@ def _open_cockpit() -> int:
     return open_cockpit()
 
 
-def _take_language(words: list[str]) -> None:
+def _choose_language(words: list[str]) -> None:
+    """The language of this time, else of the environment, else of the settings, else of the locale."""
+    if (chosen := _take_language(words)) is not None:
+        # The cockpit and its workers read it here; a choice for this once is not stored.
+        os.environ["TRIMTAB_LANGUAGE"] = chosen
+    elif os.environ.get("TRIMTAB_LANGUAGE"):
+        return  # the catalogue has looked there already
+    else:
+        from tui import settings
+
+        chosen = settings.load().language
+    if chosen in LANGUAGES:
+        set_language(chosen)
+
+
+def _take_language(words: list[str]) -> str | None:
     """Take `--language en|zh` out of the words, wherever it stands: the help itself is in that language."""
     for index, word in enumerate(words):
         if word == "--":
-            return
+            break
         name, equals, value = word.partition("=")
         if name != "--language":
             continue
-        length = 1 if equals else 2
         chosen = value if equals else words[index + 1] if index + 1 < len(words) else ""
         if chosen not in LANGUAGES:
             expected = text("command_line.expected_language", choices=", ".join(LANGUAGES))
             raise UserError(expected, field="--language", value=chosen)
-        del words[index : index + length]
-        # The cockpit and its workers read it here; a choice for this once is not stored.
-        os.environ["TRIMTAB_LANGUAGE"] = chosen
-        set_language(chosen)
-        return
+        del words[index : index + (1 if equals else 2)]
+        return chosen
+    return None
 
 
 def _fail(message: str) -> int:

@@ -11,6 +11,7 @@ import signal
 import sys
 import termios
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 from typing import Any
 
@@ -63,10 +64,8 @@ def _run_child(draw: Callable[[], int]) -> None:
         sys.excepthook(*sys.exc_info())
     finally:
         for stream in (sys.stdout, sys.stderr):
-            try:
+            with suppress(OSError, ValueError):
                 stream.flush()
-            except (OSError, ValueError):
-                pass
         os._exit(code)
 
 
@@ -74,10 +73,8 @@ def _forward_signals(child: int) -> dict[signal.Signals, Any]:
     """Hand TERM and HUP on to the child; keys that send signals are the child's business alone."""
 
     def forward(number: int, _frame: FrameType | None) -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(child, number)
-        except ProcessLookupError:
-            pass
 
     previous: dict[signal.Signals, Any] = {}
     for number in (signal.SIGTERM, signal.SIGHUP):

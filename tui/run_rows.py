@@ -5,6 +5,7 @@ The list reads small files only: status.json each time, the recipe once, checkpo
 
 from __future__ import annotations
 
+import contextlib
 import time
 import tomllib
 from dataclasses import dataclass, replace
@@ -91,7 +92,7 @@ class RunCatalogue:
         for run in list_runs():
             try:
                 found.append(self._row(run))
-            except UserError:
+            except (UserError, OSError):
                 continue
         return found
 
@@ -106,15 +107,12 @@ class RunCatalogue:
             self._changes[row.path] = _changes(run, row.facts.preset)
         changes, note = self._changes[row.path]
         level: Literal["size", "sha256"] = "sha256" if verify else "size"
-        return RunDetails(
-            row,
-            identity,
-            changes,
-            note,
-            tuple(list_checkpoints(run.checkpoints_folder, verify=level)),
-            tuple(damaged_checkpoints(run.checkpoints_folder, verify=level)),
-            verify,
-        )
+        whole: list[Checkpoint] = []
+        damaged: list[Damaged] = []
+        with contextlib.suppress(OSError):  # one may be rotated away while it is read
+            whole = list_checkpoints(run.checkpoints_folder, verify=level)
+            damaged = damaged_checkpoints(run.checkpoints_folder, verify=level)
+        return RunDetails(row, identity, changes, note, tuple(whole), tuple(damaged), verify)
 
     def _row(self, run: RunDirectory) -> RunRow:
         facts = self._facts.get(run.path)

@@ -19,26 +19,14 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import trainer
-from trainer.config import resolve_model_path
 from trainer.errors import UserError
+from tui.chat_target import ChatTarget, chat_target
 from tui.locale import text
+
+__all__ = ["ChatClient", "ChatTarget", "Done", "Loaded", "Token", "chat_target"]
 
 _EXIT_SECONDS = 3.0
 _LOG_TAIL_BYTES = 8192
-
-
-@dataclass(frozen=True)
-class ChatTarget:
-    """What to load: a model, the adapter on top of it, and for a fully tuned model the base it came from."""
-
-    model: str
-    adapter: str | None = None
-    base: str | None = None
-
-    @property
-    def has_base(self) -> bool:
-        """Whether an untuned answer can be given beside the tuned one."""
-        return self.adapter is not None or self.base is not None
 
 
 @dataclass(frozen=True)
@@ -76,44 +64,6 @@ class _Ended:
 
 
 _Reply = dict[str, object] | _Ended
-
-
-def chat_target(path: str | Path) -> ChatTarget:
-    """How to load a checkpoint folder, a model folder or the name of a model on the hub.
-
-    Raises:
-        UserError: the path looks like a folder and is not there, or it is a LoRA checkpoint that names no base model.
-    """
-    name = resolve_model_path(str(path))
-    folder = Path(name)
-    if not folder.is_dir():
-        if folder.is_absolute() or name.startswith(".") or folder.exists() or name.count("/") != 1:
-            raise UserError(text("chat.no_such_model"), file=name, hint=text("chat.no_such_model_hint"))
-        return ChatTarget(model=name)
-    base = _json_object(folder / "trimtab.json").get("base_model")
-    adapter_file = folder / "adapter_config.json"
-    if adapter_file.is_file():
-        base = base or _json_object(adapter_file).get("base_model_name_or_path")
-        if not isinstance(base, str):
-            raise UserError(text("chat.no_base_model"), file=adapter_file)
-        return ChatTarget(model=_from_run(base, folder), adapter=str(folder))
-    return ChatTarget(model=str(folder), base=_from_run(base, folder) if isinstance(base, str) else None)
-
-
-def _from_run(model: str, checkpoint: Path) -> str:
-    """A relative path in a checkpoint starts where its run was made, wherever we are now."""
-    made_in = _json_object(checkpoint.parent.parent / "run.json").get("working_folder")
-    if isinstance(made_in, str) and made_in and (found := Path(made_in) / model).is_dir():
-        return str(found)
-    return resolve_model_path(model)
-
-
-def _json_object(file: Path) -> dict[str, object]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 class ChatClient:

@@ -152,19 +152,26 @@ def test_a_program_that_is_missing_is_a_user_error() -> None:
 
 
 def test_targets_of_checkpoints_and_models(tmp_path: Path) -> None:
-    adapter = tmp_path / "adapter"
-    adapter.mkdir()
-    (adapter / "adapter_config.json").write_text('{"base_model_name_or_path": "/other"}')
-    assert chat_target(adapter) == ChatTarget("/other", adapter=str(adapter))
-    (adapter / "trimtab.json").write_text('{"base_model": "/models/demo", "finetuning_type": "lora"}')
-    assert chat_target(adapter) == ChatTarget("/models/demo", adapter=str(adapter))
-    full = tmp_path / "full"
-    full.mkdir()
-    assert chat_target(full) == ChatTarget(str(full))
-    (full / "trimtab.json").write_text('{"base_model": "/models/demo", "finetuning_type": "full"}')
-    assert chat_target(full) == ChatTarget(str(full), base="/models/demo")
+    base, other, adapter, full = (str(tmp_path / name) for name in ("base", "other", "adapter", "full"))
+    for folder in (base, other, adapter, full):
+        Path(folder).mkdir()
+    Path(adapter, "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": other}))
+    assert chat_target(adapter) == ChatTarget(other, adapter=adapter)
+    Path(adapter, "trimtab.json").write_text(json.dumps({"base_model": base, "finetuning_type": "lora"}))
+    assert chat_target(adapter) == ChatTarget(base, adapter=adapter)
+    assert chat_target(full) == ChatTarget(full)
+    Path(full, "trimtab.json").write_text(json.dumps({"base_model": base, "finetuning_type": "full"}))
+    assert chat_target(full) == ChatTarget(full, base=base)
     assert chat_target(full).has_base
     assert chat_target("Qwen/Qwen3-0.6B") == ChatTarget("Qwen/Qwen3-0.6B")
+
+
+def test_a_base_model_that_is_gone_is_told_for_adapters_and_does_without_for_whole_models(tmp_path: Path) -> None:
+    (tmp_path / "trimtab.json").write_text('{"base_model": "/gone"}')
+    assert chat_target(tmp_path) == ChatTarget(str(tmp_path))
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match="/gone"):
+        chat_target(tmp_path)
 
 
 def test_relative_base_models_are_found_from_the_folder_that_the_run_was_made_in(tmp_path: Path) -> None:

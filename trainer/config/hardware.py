@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 # Compute capability 8.0 (Ampere) is the first with bfloat16.
 _FIRST_BF16_CAPABILITY = 8
@@ -35,7 +38,9 @@ class Hardware:
 
 
 def _gpu_capabilities() -> list[int]:
-    """Major compute capability of each visible GPU; empty without a driver."""
+    """Major compute capability of each GPU that PyTorch would use; empty without a driver."""
+    if not _torch_has_cuda():
+        return []
     # Settings may not know trainer.run, where NVML is wrapped, so the two calls stand here too.
     import pynvml  # noqa: TID251
 
@@ -51,6 +56,15 @@ def _gpu_capabilities() -> list[int]:
     finally:
         pynvml.nvmlShutdown()
     return _visible(majors, os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def _torch_has_cuda() -> bool:
+    """Whether the installed PyTorch is built for NVIDIA GPUs, read off its version file without importing it."""
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        return True
+    file = Path(found.origin).with_name("version.py")
+    return not file.is_file() or not re.search(r"^cuda\b.*=\s*None\s*$", file.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def _visible(majors: list[int], variable: str | None) -> list[int]:

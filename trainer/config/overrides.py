@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Sequence
 
 from trainer.config.parameter import Parameter, find_parameter, near_hint, parameter
-from trainer.config.passthrough import unknown_trainer_argument
+from trainer.config.passthrough import trainer_argument_problem
 from trainer.config.preset_text import Values
 from trainer.config.spellings import secret_hint, today
 from trainer.errors import UserError
@@ -72,7 +72,7 @@ def _split(override: str) -> tuple[str, str]:
     if hint := secret_hint(name):
         raise UserError("is not taken on the command line", field=name, hint=hint)
     if name.startswith("trainer."):
-        if problem := unknown_trainer_argument(name.removeprefix("trainer.")):
+        if problem := trainer_argument_problem(name.removeprefix("trainer.")):
             raise UserError(problem, field=name)
         return name, text
     found = find_parameter(name)

@@ -114,7 +114,7 @@ def near_hint(name: str, table: str | None = None) -> str | None:
         if near:
             return f"Did you mean {near[0]!r}?"
     if elsewhere := _by_name().get(short):
-        return f"It belongs into [{elsewhere[0].table}]."
+        return f"It belongs in [{elsewhere[0].table}]."
     near = difflib.get_close_matches(short, list(_by_name()), n=1)
     if not near:
         return "`trimtab params` lists all."

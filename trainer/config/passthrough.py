@@ -11,6 +11,9 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 
+from trainer.config.spellings import secret_hint
+from trainer.config.tables.train import TrainTable
+
 
 @cache
 def trainer_argument_names() -> tuple[str, ...]:
@@ -26,8 +29,23 @@ def trainer_argument_names() -> tuple[str, ...]:
     return ()
 
 
-def unknown_trainer_argument(name: str) -> str | None:
+_OURS_ALONE = {
+    "logging_nan_inf_filter": "a NaN is shown as a NaN here",
+    "disable_tqdm": "progress is shown from the events",
+    "remove_unused_columns": "rows are prepared by trimtab",
+    "local_rank": "trimtab does the launching",
+}
+"""Arguments that the engine sets itself, and why they may not be changed."""
+
+
+def trainer_argument_problem(name: str) -> str | None:
     """What is wrong with a name in `[trainer]`, in words; None when it may be passed through."""
+    if hint := secret_hint(name):
+        return hint
+    if name in TrainTable.model_fields:
+        return f"{name} belongs in [train]"
+    if name in _OURS_ALONE:
+        return f"{name} cannot be changed: {_OURS_ALONE[name]}"
     known = trainer_argument_names()
     if not known or name in known:
         return None

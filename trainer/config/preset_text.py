@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.config.parameter import find_parameter, near_hint, tables
-from trainer.config.passthrough import unknown_trainer_argument
+from trainer.config.passthrough import trainer_argument_problem
 from trainer.config.spellings import secret_hint, today
 from trainer.errors import UserError
 
 Values = dict[str, dict[str, object]]
 """Values by table and name."""
+UNSET = "unset"
+"""TOML has no null: this text takes back what the preset below sets, where a parameter may be unset."""
 
 _HEADER = re.compile(r"^\s*\[\s*([A-Za-z0-9_.\"'-]+)\s*\]")
 _POSITION = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
@@ -98,9 +100,9 @@ def _checked_key(path: Path, line: int | None, table: str, name: str) -> str:
     """The dotted key that `name` in `[table]` means."""
     key = f"{table}.{name}"
     if hint := secret_hint(name):
-        raise UserError("does not belong into a preset", file=path, line=line, field=key, hint=hint)
+        raise UserError("does not belong in a preset", file=path, line=line, field=key, hint=hint)
     if table == "trainer":
-        if problem := _trainer_problem(name):
+        if problem := trainer_argument_problem(name):
             raise UserError(problem, file=path, line=line, field=key)
         return key
     if find_parameter(key):
@@ -108,13 +110,6 @@ def _checked_key(path: Path, line: int | None, table: str, name: str) -> str:
     if newer := today(key):
         return newer
     raise UserError("unknown parameter", file=path, line=line, field=key, hint=near_hint(name, table))
-
-
-def _trainer_problem(name: str) -> str | None:
-    ours = find_parameter(name)
-    if ours is not None and ours.table == "train":
-        return "belongs into [train]"
-    return unknown_trainer_argument(name)
 
 
 def _unknown_table(path: Path, line: int | None, table: str) -> UserError:
@@ -128,7 +123,7 @@ def _home(name: str) -> str:
         return hint
     key = today(name)
     found = find_parameter(key or name)
-    return f"It belongs into [{found.table}]." if found else near_hint(name) or ""
+    return f"It belongs in [{found.table}]." if found else near_hint(name) or ""
 
 
 def _key_lines(source: str) -> dict[str, int]:

@@ -75,7 +75,5 @@ def _fill(document: tomlkit.TOMLDocument, table: str, content: Mapping[str, obje
     for name in [key for key in section if key not in content]:
         del section[name]
     for name, value in content.items():
-        if value is None:
-            section.pop(name, None)
-        elif name not in section or section[name] != value:
+        if name not in section or section[name] != value:
             section[name] = value

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.config.overrides import apply_overrides
-from trainer.config.parameter import parameters
-from trainer.config.preset_text import PresetText, Values, read_preset_text
+from trainer.config.parameter import parameter, parameters
+from trainer.config.preset_text import UNSET, PresetText, Values, read_preset_text
 from trainer.config.recipe import Recipe
 from trainer.config.spellings import translate_values
 from trainer.config.validation import Origin, validated
@@ -71,15 +71,7 @@ def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pres
     """
     path = _find(str(name_or_path))
     chain = _chain(path)
-    values: Values = {}
-    origins: dict[str, Origin] = {}
-    for text in reversed(chain):
-        own: Values = {table: dict(content) for table, content in text.values.items()}
-        translate_values(own)
-        for table, content in own.items():
-            values.setdefault(table, {}).update(content)
-            for key in [f"{table}.{name}" for name in content]:
-                origins[key] = Origin(text.path, text.lines.get(key))
+    values, origins = _merged(chain)
     changed = apply_overrides(values, overrides)
     translate_values(changed)
     kept = {key: origin for key, origin in origins.items() if _same(values, changed, key)}
@@ -106,6 +98,8 @@ def save_preset(
 ) -> Path:
     """Write a preset of yours; where it exists, its comments and order are kept and what is not in `values` goes.
 
+    None as a value means: unset here what the preset below sets.
+
     Raises:
         UserError: the name is no file name, a value is wrong, it would extend itself, or the disk refuses.
     """
@@ -113,11 +107,20 @@ def save_preset(
     from trainer.config.preset_writing import write_preset
 
     _check_name(name)
-    path = user_presets_folder() / f"{name}.toml"
+    path = (user_presets_folder() / f"{name}.toml").resolve()
     if extends is not None and path in [each.path for each in _chain(_find(extends, beside=path))]:
         raise UserError(f"{extends!r} builds upon {name!r}, so that {name!r} cannot build upon it", field="extends")
-    validated(values, {})
-    write_preset(path, values, extends=extends, description=description)
+    set_values = {
+        table: {name: value for name, value in content.items() if value is not None}
+        for table, content in values.items()
+    }
+    validated(set_values, {})
+    written: Values = {table: dict(content) for table, content in set_values.items()}
+    if extends is not None:
+        for table, content in values.items():
+            nulls = [name for name, value in content.items() if value is None and parameter(f"{table}.{name}").optional]
+            written[table].update(dict.fromkeys(nulls, UNSET))
+    write_preset(path, written, extends=extends, description=description)
     return path
 
 
@@ -193,6 +196,23 @@ def _chain(path: Path) -> list[PresetText]:
             raise UserError(circle, file=last.path, line=line, field="extends")
         chain.append(read_preset_text(found))
     return chain
+
+
+def _merged(chain: list[PresetText]) -> tuple[Values, dict[str, Origin]]:
+    """The values of a chain, the lowest preset first, and where each was set last."""
+    values: Values = {}
+    origins: dict[str, Origin] = {}
+    for text in reversed(chain):
+        own: Values = {table: dict(content) for table, content in text.values.items()}
+        translate_values(own)
+        for key, value in [(f"{table}.{name}", value) for table in own for name, value in own[table].items()]:
+            table, _, name = key.partition(".")
+            origins[key] = Origin(text.path, text.lines.get(key))
+            if value == UNSET and table != "trainer" and parameter(key).optional:
+                values.get(table, {}).pop(name, None)
+            else:
+                values.setdefault(table, {})[name] = value
+    return values, origins
 
 
 def _line_of_extends(path: Path) -> int | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from trainer.config.passthrough import unknown_trainer_argument
+from trainer.config.passthrough import trainer_argument_problem
 from trainer.config.tables.adapters import FreezeTable, LoraTable, OftTable
 from trainer.config.tables.data import DataTable
 from trainer.config.tables.generation import EvaluationTable, GenerationTable
@@ -23,28 +23,28 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: ModelTable = ModelTable()
-    quantization: QuantizationTable = QuantizationTable()
-    multimodal: MultimodalTable = MultimodalTable()
-    export: ExportTable = ExportTable()
-    inference: InferenceTable = InferenceTable()
-    data: DataTable = DataTable()
-    freeze: FreezeTable = FreezeTable()
-    lora: LoraTable = LoraTable()
-    oft: OftTable = OftTable()
-    preference: PreferenceTable = PreferenceTable()
-    ppo: PpoTable = PpoTable()
-    galore: GaloreTable = GaloreTable()
-    apollo: ApolloTable = ApolloTable()
-    badam: BadamTable = BadamTable()
-    swanlab: SwanlabTable = SwanlabTable()
-    method: MethodTable = MethodTable()
-    ray: RayTable = RayTable()
-    profiler: ProfilerTable = ProfilerTable()
-    fp8: Fp8Table = Fp8Table()
-    generation: GenerationTable = GenerationTable()
-    evaluation: EvaluationTable = EvaluationTable()
-    train: TrainTable = TrainTable()
+    model: ModelTable = ModelTable.model_construct()
+    quantization: QuantizationTable = QuantizationTable.model_construct()
+    multimodal: MultimodalTable = MultimodalTable.model_construct()
+    export: ExportTable = ExportTable.model_construct()
+    inference: InferenceTable = InferenceTable.model_construct()
+    data: DataTable = DataTable.model_construct()
+    freeze: FreezeTable = FreezeTable.model_construct()
+    lora: LoraTable = LoraTable.model_construct()
+    oft: OftTable = OftTable.model_construct()
+    preference: PreferenceTable = PreferenceTable.model_construct()
+    ppo: PpoTable = PpoTable.model_construct()
+    galore: GaloreTable = GaloreTable.model_construct()
+    apollo: ApolloTable = ApolloTable.model_construct()
+    badam: BadamTable = BadamTable.model_construct()
+    swanlab: SwanlabTable = SwanlabTable.model_construct()
+    method: MethodTable = MethodTable.model_construct()
+    ray: RayTable = RayTable.model_construct()
+    profiler: ProfilerTable = ProfilerTable.model_construct()
+    fp8: Fp8Table = Fp8Table.model_construct()
+    generation: GenerationTable = GenerationTable.model_construct()
+    evaluation: EvaluationTable = EvaluationTable.model_construct()
+    train: TrainTable = TrainTable.model_construct()
     trainer: dict[str, Any] = Field(default_factory=dict)
     """More fields of transformers' TrainingArguments, passed through as they are."""
 
@@ -52,7 +52,7 @@ class Recipe(BaseModel):
     @classmethod
     def _only_known_arguments(cls, values: dict[str, Any]) -> dict[str, Any]:
         for name in values:
-            if problem := unknown_trainer_argument(name):
+            if problem := trainer_argument_problem(name):
                 raise ValueError(problem)
         return values
 

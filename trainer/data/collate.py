@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import datasets
 import numpy
-import pyarrow
+import pyarrow  # type: ignore[import-untyped]
 import torch
 
 from trainer.data.dataset import NOT_TRAINED, EncodedRows

@@ -131,22 +131,31 @@ class RowEncoder:
         answers = [message for message in messages if message.role == "assistant"]
         if self._options.train_on_prompt and all(message.train is not False for message in answers):
             return ((0, len(encoding.ids)),) if encoding.ids else ()
-        offsets = encoding.offsets
         spans = []
         for number, (message, (start, end)) in enumerate(zip(answers, rendering.answers, strict=True), start=1):
             wanted = message.train
             if wanted is None:
                 wanted = not self._options.mask_history or number == len(answers)
-            # Offsets grow, so the tokens of a span are those that end after its start and begin before its end.
-            first = bisect_right(offsets, start, key=_end_of)
-            after = bisect_left(offsets, end, key=_start_of)
-            if self._options.train_on_prompt:
-                spans.append((first, after, wanted))
-            elif wanted and after > first:
-                spans.append((first, after, True))
+            if wanted or self._options.train_on_prompt:
+                first, after = _token_span(encoding, start, end, len(rendering.text))
+                if after > first:
+                    spans.append((first, after, wanted))
         if not self._options.train_on_prompt:
             return tuple((first, after) for first, after, _ in spans)
-        return _gaps([(first, after) for first, after, wanted in spans if not wanted], len(offsets))
+        return _gaps([(first, after) for first, after, wanted in spans if not wanted], len(encoding.ids))
+
+
+def _token_span(encoding: Encoding, start: int, end: int, length: int) -> tuple[int, int]:
+    """The (first, end) positions of the tokens that hold any of the characters from `start` to `end`."""
+    first = encoding.char_to_token(start)
+    after = len(encoding) if end == length else encoding.char_to_token(end)
+    if first is not None and after is not None:
+        characters = None if end == length else encoding.token_to_chars(after)
+        if characters is None or characters[0] >= end:
+            return int(first), int(after)
+    # A token reaches over the end of the answer, or characters are in no token; the whole list of offsets is slow.
+    offsets = encoding.offsets
+    return bisect_right(offsets, start, key=_end_of), bisect_left(offsets, end, key=_start_of)
 
 
 def missing_template(tokenizer: TextTokenizer) -> UserError:

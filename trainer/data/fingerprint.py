@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.config.recipe import Recipe
+from trainer.config import Recipe
 from trainer.data.pipeline import locate
 from trainer.data.registry import split_names
 from trainer.errors import UserError

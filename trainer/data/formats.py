@@ -40,9 +40,9 @@ class RowFormat:
     def describe(self) -> str:
         """One line for people: `conversation (messages: conversations, from, value)`."""
         if self.shape == "conversation":
-            names = (f"messages: {self.columns.messages}", self.tags.role_tag, self.tags.content_tag)
+            names = [f"messages: {self.columns.messages}", self.tags.role_tag, self.tags.content_tag]
         else:
-            names = tuple(name for name in (self.columns.prompt, self.columns.query, self.columns.response) if name)
+            names = [name for name in (self.columns.prompt, self.columns.query, self.columns.response) if name]
         return f"{self.shape} ({', '.join(names)})"
 
 
@@ -220,7 +220,7 @@ def _check_order(messages: Sequence[Message]) -> None:
             wrong = previous not in ("assistant", "tool")
         if wrong:
             after = f"after {previous}" if previous else "first"
-            hint = "Turns must go system, user, assistant, user, assistant ..."
+            hint = "Turns must go system, user, assistant, user, assistant and so on"
             raise BadRowError("roles_out_of_order", f"message {number} ({role}) comes {after}", hint)
         previous = role
     if previous != "assistant":
@@ -291,5 +291,5 @@ def _parsed(value: Any, subject: str) -> Any:
     try:
         return json.loads(value)
     except json.JSONDecodeError as error:
-        text = f"{subject} is not valid JSON: {error.msg} at column {error.colno}"
+        text = f"{subject} is not valid JSON: {error.msg} (column {error.colno})"
         raise BadRowError("wrong_tools", text, 'Write {"name": ..., "arguments": {...}}') from error

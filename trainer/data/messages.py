@@ -18,7 +18,9 @@ class SourceReference:
     line: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line or self.row}"
+        line = self.line or self.row
+        # Several rows on one line, as in an array without line breaks: the line alone would not tell which.
+        return f"{self.file}:{line}" if self.row <= line else f"{self.file}:{line} (row {self.row})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from trainer.config.locations import SHIPPED, resolve_model_path
+from trainer.config import resolve_model_path
 from trainer.data.registry import near_match
 from trainer.errors import UserError
 
+_SHIPPED = "shipped:"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
 
@@ -28,7 +29,7 @@ def find_model_folder(
     folder = Path(resolve_model_path(name))
     if folder.is_dir():
         return folder
-    if name.startswith(SHIPPED) or not _looks_like_hub_id(name):
+    if name.startswith(_SHIPPED) or not _looks_like_hub_id(name):
         raise UserError(
             "the model folder does not exist",
             field="model_name_or_path",
@@ -54,7 +55,7 @@ def is_hub_id(name: str | None) -> bool:
 
 
 def _looks_like_hub_id(name: str) -> bool:
-    return name.count("/") == 1 and not name.startswith((".", "/", "~", SHIPPED)) and not name.endswith("/")
+    return name.count("/") == 1 and not name.startswith((".", "/", "~", _SHIPPED)) and not name.endswith("/")
 
 
 def _neighbour(folder: Path) -> str:

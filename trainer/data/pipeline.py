@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from trainer.config.locations import resolve_dataset_dir
-from trainer.config.recipe import Recipe
+from trainer.config import Recipe, resolve_dataset_dir
 from trainer.data.dataset import EncodedRows
 from trainer.data.encode import EncodedRow, EncodeOptions, RowEncoder
 from trainer.data.formats import RowConverter, row_format
@@ -40,26 +39,43 @@ class PipelineOptions:
     dataset_dir: str = "data"
     default_system: str | None = None
     max_samples: int | None = None
+    """The recipe's limit on the rows of each data set."""
+    limit_rows: int | None = None
+    """The caller's limit, for a look at part of the data."""
+    deadline: float | None = None
+    """No further batch is read after this time (`time.monotonic`)."""
     batch_size: int = 1000
     stop_at_bad_row: bool = True
 
     @classmethod
     def of(cls, recipe: Recipe, *, limit_rows: int | None = None) -> PipelineOptions:
-        """What a recipe says; `limit_rows` lowers max_samples."""
+        """What a recipe says."""
         data = recipe.data
-        limits = [limit for limit in (data.max_samples, limit_rows) if limit is not None]
         return cls(
             encode=EncodeOptions(data.cutoff_len, data.train_on_prompt, data.mask_history),
             dataset_dir=data.dataset_dir,
             default_system=data.default_system,
-            max_samples=min(limits) if limits else None,
+            max_samples=data.max_samples,
+            limit_rows=limit_rows,
             batch_size=data.preprocessing_batch_size,
             stop_at_bad_row=data.on_bad_row == "stop",
         )
 
-    def skipping(self) -> PipelineOptions:
-        """The same, but going on after bad rows."""
-        return replace(self, stop_at_bad_row=False)
+    def for_check(self, seconds: float) -> PipelineOptions:
+        """The same, but going on after bad rows, and for no longer than `seconds`."""
+        size = min(self.batch_size, 200)
+        return replace(self, stop_at_bad_row=False, batch_size=size, deadline=time.monotonic() + seconds)
+
+    @property
+    def row_limit(self) -> int | None:
+        """Rows that are read of each data set."""
+        limits = [limit for limit in (self.max_samples, self.limit_rows) if limit is not None]
+        return min(limits, default=None)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.deadline is not None and time.monotonic() > self.deadline
 
 
 def locate(name: str, dataset_dir: str) -> DatasetEntry:
@@ -103,8 +119,8 @@ def _encode_dataset(
 ) -> None:
     read_before, used_before = builder.rows_read, builder.rows_used
     raw = (row for file in entry.files for row in read_rows(file))
-    reader = _Converting(entry, islice(raw, options.max_samples), options)
-    batches = iter(lambda: list(islice(reader, options.batch_size)), [])
+    reader = _Converting(entry, islice(raw, options.row_limit), options)
+    batches = _batches(reader, options)
     for batch in batches if encoder is None else encoder.encode_batches(batches):
         for row in batch:
             if isinstance(row, EncodedRow):
@@ -120,7 +136,16 @@ def _encode_dataset(
             progress(builder.rows_read, None)
     files = tuple(str(file) for file in entry.files)
     read, used = builder.rows_read - read_before, builder.rows_used - used_before
-    builder.dataset(DatasetSummary(entry.name, reader.format, files, read, used))
+    is_cut_short = options.is_late or options.row_limit != options.max_samples
+    is_partial = is_cut_short and next(raw, None) is not None
+    builder.dataset(DatasetSummary(entry.name, reader.format, files, read, used, is_partial))
+
+
+def _batches(reader: Iterator[Row | BadRow], options: PipelineOptions) -> Iterator[list[Row | BadRow]]:
+    while batch := list(islice(reader, options.batch_size)):
+        yield batch
+        if options.is_late:
+            return
 
 
 class _Converting(Iterator[Row | BadRow]):
@@ -151,4 +176,5 @@ def bad_row_error(row: BadRow) -> UserError:
     """The error that stops a run at a bad row."""
     source = row.source
     hint = row.hint if row.fatal else f"{row.hint}; or leave bad rows out with on_bad_row=skip"
-    return UserError(row.text, file=source.file, line=source.line or source.row, hint=hint)
+    text = row.text if source.row <= source.line else f"row {source.row}: {row.text}"
+    return UserError(text, file=source.file, line=source.line or source.row, hint=hint)

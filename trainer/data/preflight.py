@@ -3,9 +3,9 @@ tells (`trainer.config.check`)."""
 
 from __future__ import annotations
 
-from trainer.config.finding import Finding
-from trainer.config.recipe import Recipe
+from trainer.config import Finding, Recipe
 from trainer.data.encode import missing_template
+from trainer.data.findings import finding
 from trainer.data.model_folder import is_hub_id
 from trainer.data.pipeline import PipelineOptions, encode_datasets, locate
 from trainer.data.prepare import recipe_tokenizer
@@ -14,42 +14,36 @@ from trainer.data.tokenizer import TextTokenizer
 from trainer.errors import UserError
 
 
-def preflight(recipe: Recipe, *, limit_rows: int = 20_000) -> list[Finding]:
+def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5) -> list[Finding]:
     """What is wrong with the model folder, the data files, the rows and the labels, all at once.
 
-    Reads the first `limit_rows` rows of each data set with the code that the trainer uses. Needs no network, and raises
-    nothing for the user's mistakes.
+    Reads the first `limit_rows` rows of each data set with the code that the trainer uses, for `seconds` at most. Needs
+    no network, and raises nothing for the user's mistakes.
     """
     findings: list[Finding] = []
     tokenizer = _tokenizer(recipe, findings)
-    options = PipelineOptions.of(recipe, limit_rows=limit_rows).skipping()
-    names = split_names(recipe.data.dataset)
-    if not names:
-        text = "No data set is chosen. Set dataset to a registered name or a file"
-        findings.append(Finding("data_none_chosen", "error", ("data.dataset",), text))
-    findings += _check("data.dataset", names, tokenizer, recipe, options)
+    options = PipelineOptions.of(recipe, limit_rows=limit_rows).for_check(seconds)
+    findings += _check("data.dataset", split_names(recipe.data.dataset), tokenizer, recipe, options)
     findings += _check("data.eval_dataset", split_names(recipe.data.eval_dataset), tokenizer, recipe, options)
     return findings
 
 
 def _tokenizer(recipe: Recipe, findings: list[Finding]) -> TextTokenizer | None:
     """The tokenizer with its chat template, or None and a finding that says why not."""
-    fields = ("model.model_name_or_path",)
-    name = recipe.model.model_name_or_path
+    key, name = "model.model_name_or_path", recipe.model.model_name_or_path
+    if not name:
+        return None
     try:
         tokenizer = recipe_tokenizer(recipe)
     except UserError as error:
-        values: dict[str, object] = {"model": name, "problem": str(error)}
         if is_hub_id(name) and error.file is None:
-            text = f"{name} is not on this machine: it will be downloaded at the start and checked then"
-            findings.append(Finding("model_not_local", "info", fields, text, values))
+            findings.append(finding("model_not_local", "info", key, model=name))
         else:
-            findings.append(Finding("model_unusable", "error", fields, str(error), values))
+            findings.append(finding("model_unusable", "error", key, model=name, problem=str(error)))
         return None
     if tokenizer.template is None:
-        error = missing_template(tokenizer)
-        values = {"model": name, "problem": str(error)}
-        findings.append(Finding("model_no_template", "error", fields, str(error), values))
+        problem = str(missing_template(tokenizer))
+        findings.append(finding("model_no_template", "error", key, model=name, problem=problem))
         return None
     return tokenizer
 
@@ -79,4 +73,4 @@ def _check(
 
 def _unreadable(key: str, name: str, error: UserError) -> Finding:
     problem = str(error).replace("dataset =", f"{key.removeprefix('data.')} =", 1)
-    return Finding("data_unreadable", "error", (key,), problem, {"dataset": name, "problem": problem})
+    return finding("data_unreadable", "error", key, dataset=name, problem=problem)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from trainer.config.recipe import Recipe
+from trainer.config import Recipe
 from trainer.data.dataset import EncodedRows
+from trainer.data.findings import all_masked
 from trainer.data.model_folder import find_model_folder
 from trainer.data.pipeline import Encoded, PipelineOptions, Progress, encode_datasets
 from trainer.data.registry import split_names
-from trainer.data.report import DataReport, all_masked_finding
+from trainer.data.report import DataReport
 from trainer.data.tokenizer import TextTokenizer, load_tokenizer
 from trainer.errors import UserError
 
@@ -75,6 +76,6 @@ def _usable(encoded: Encoded, field: str) -> Encoded:
         return encoded
     report = encoded.report
     if report.unlabelled:
-        raise UserError(all_masked_finding(report).text, field=field)
+        raise UserError(all_masked(report).text, field=field)
     examples = "; ".join(f"{item.count} x {item.examples[0]}" for item in report.bad[:3])
     raise UserError(f"none of the {report.rows_read} rows can be used ({examples})", field=field)

@@ -99,7 +99,7 @@ def read_info(info_file: Path) -> dict[str, Any]:
         content = json.loads(info_file.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise UserError(
-            f"not valid JSON: {error.msg} at column {error.colno}",
+            f"not valid JSON: {error.msg} (column {error.colno})",
             file=info_file,
             line=error.lineno,
             hint="Mend this place; until then no registered data set can be found",
@@ -178,7 +178,8 @@ def _direct_path(name: str, dataset_dir: Path) -> Path | None:
 
 def _data_files(path: Path, name: str) -> tuple[Path, ...]:
     if path.is_dir():
-        files = tuple(sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES))
+        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        files = tuple(file for file in inside if file.name != INFO_FILE and file.is_file())
         if not files:
             raise UserError("the folder holds no .json or .jsonl file", file=path, field="dataset", value=name)
         return files
@@ -188,7 +189,7 @@ def _data_files(path: Path, name: str) -> tuple[Path, ...]:
             file=path,
             field="dataset",
             value=name,
-            hint=near_match(path.name, _names_in(path.parent)),
+            hint=_near_file(path),
         )
     return (path,)
 
@@ -196,7 +197,7 @@ def _data_files(path: Path, name: str) -> tuple[Path, ...]:
 def _unknown(name: str, entries: Mapping[str, Any], dataset_dir: Path) -> UserError:
     if "/" in name or Path(name).suffix.lower() in SUFFIXES:
         path = Path(name).expanduser()
-        hint = near_match(path.name, _names_in(path.parent)) or "Check the path"
+        hint = _near_file(path) or "Check the path"
         return UserError("the data file does not exist", field="dataset", value=name, hint=hint)
     if not entries:
         hint = f"There is no {INFO_FILE} there; register the file in one, or give the path of a .json or .jsonl file"
@@ -205,14 +206,15 @@ def _unknown(name: str, entries: Mapping[str, Any], dataset_dir: Path) -> UserEr
     return UserError(f"not registered in {dataset_dir / INFO_FILE}", field="dataset", value=name, hint=hint)
 
 
-def _names_in(folder: Path) -> tuple[str, ...]:
+def _near_file(path: Path) -> str:
+    """A hint at a file of almost the same name; the endings alone make names alike, so it must be more than that."""
     try:
-        return tuple(path.name for path in folder.iterdir())
+        return near_match(path.name, tuple(file.name for file in path.parent.iterdir()), cutoff=0.8)
     except OSError:
-        return ()
+        return ""
 
 
-def near_match(name: str, known: Mapping[str, Any] | tuple[str, ...]) -> str:
+def near_match(name: str, known: Mapping[str, Any] | tuple[str, ...], *, cutoff: float = 0.6) -> str:
     """`Did you mean X?` for the closest known name, else nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return f"Did you mean {close[0]}?" if close else ""

@@ -1,4 +1,4 @@
-"""What reading and encoding the data came to: counts, lengths, bad rows, findings. Not for doing it (`pipeline`)."""
+"""What reading and encoding the data came to: counts, lengths, bad rows. Not for doing it (`pipeline`)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from trainer.config.finding import Finding
+from trainer.config import Finding
 from trainer.data.encode import EncodedRow
+from trainer.data.findings import report_findings
 from trainer.data.messages import BadRow
 
 EXAMPLES = 3
@@ -53,6 +54,8 @@ class DatasetSummary:
     files: tuple[str, ...]
     rows_read: int
     rows_used: int
+    is_partial: bool = False
+    """There are more rows; reading was cut short."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +94,7 @@ class DataReport:
 
     def findings(self, *, on_bad_row: str = "stop", key: str = "data.dataset") -> list[Finding]:
         """What of this the user should know before the training starts; `key` is the parameter that chose the rows."""
-        found = [_bad_rows_finding(item, self.rows_read, on_bad_row, key) for item in self.bad]
-        found += _label_findings(self, key)
-        if self.rows_used:
-            found += _quality_findings(self, key)
-        return found
+        return report_findings(self, on_bad_row=on_bad_row, key=key)
 
 
 class ReportBuilder:
@@ -171,86 +170,3 @@ class ReportBuilder:
             duplicates=self._duplicates,
             seconds=seconds,
         )
-
-
-def _bad_rows_finding(item: BadRows, rows_read: int, on_bad_row: str, key: str) -> Finding:
-    example = item.examples[0]
-    stops = on_bad_row == "stop"
-    places = ", ".join(str(row.source) for row in item.examples)
-    values: dict[str, object] = {
-        "count": item.count,
-        "rows": rows_read,
-        "reason": item.reason,
-        "example": example.text,
-        "hint": example.hint,
-        "places": places,
-    }
-    text = f"{places}: {example.text} ({item.count} of {rows_read} rows). {example.hint}"
-    if stops:
-        return Finding("data_bad_rows", "error", (key, "data.on_bad_row"), text, values, {"data.on_bad_row": "skip"})
-    return Finding("data_bad_rows_skipped", "warning", (key,), f"{text}. They are left out", values)
-
-
-def _label_findings(report: DataReport, key: str) -> list[Finding]:
-    if report.unlabelled == 0 and report.rows_used == 0:
-        if report.rows_read == 0 or report.bad:
-            values: dict[str, object] = {"rows": report.rows_read}
-            text = f"None of the {report.rows_read} rows can be used"
-            return [Finding("data_no_rows", "error", (key,), text, values)]
-        return []
-    if not report.unlabelled:
-        return []
-    values = {"count": report.unlabelled, "cutoff_len": report.cutoff_len, "rows": report.rows_read}
-    if report.rows_used:
-        text = f"{report.unlabelled} of {report.rows_read} rows have nothing to learn and are left out"
-        return [Finding("data_unlabelled_rows", "warning", (key, "data.cutoff_len"), text, values)]
-    return [all_masked_finding(report, key)]
-
-
-def all_masked_finding(report: DataReport, key: str = "data.dataset") -> Finding:
-    """The error when no row has anything to learn, with the likely cause."""
-    values: dict[str, object] = {"rows": report.rows_read, "cutoff_len": report.cutoff_len}
-    if report.unlabelled_by_cut:
-        needed = report.lengths.p95
-        values |= {"median": report.lengths.median, "p95": needed}
-        text = (
-            f"all labels are masked: cutoff_len = {report.cutoff_len} ends before the answers begin"
-            f" (rows have {report.lengths.median} tokens in the middle, 95 % have at most {needed}); raise cutoff_len"
-        )
-        change: dict[str, object] = {"data.cutoff_len": _round_up(needed)}
-        return Finding("data_all_masked_by_cutoff", "error", ("data.cutoff_len",), text, values, change)
-    text = "all labels are masked: every answer is marked train = false or weight = 0; mark one to be learned"
-    return Finding("data_all_masked_by_flags", "error", (key,), text, values)
-
-
-def _quality_findings(report: DataReport, key: str) -> list[Finding]:
-    found = []
-    rows = report.rows_read
-    if report.truncated:
-        values: dict[str, object] = {
-            "count": report.truncated,
-            "rows": rows,
-            "cutoff_len": report.cutoff_len,
-            "ends": report.ends_lost,
-            "labels": report.labels_lost,
-            "maximum": report.lengths.maximum,
-        }
-        text = (
-            f"{report.truncated} of {rows} rows are longer than cutoff_len = {report.cutoff_len} (longest:"
-            f" {report.lengths.maximum}) and are cut; {report.ends_lost} answers lose their end,"
-            f" {report.labels_lost} tokens to learn are lost"
-        )
-        change: dict[str, object] = {"data.cutoff_len": _round_up(report.lengths.maximum)}
-        found.append(Finding("data_truncated", "warning", ("data.cutoff_len",), text, values, change))
-    if report.endless:
-        text = "The chat template ends answers without a special token: the model will not learn to stop"
-        found.append(Finding("data_endless", "warning", ("model.model_name_or_path",), text, {"count": report.endless}))
-    if report.duplicates:
-        text = f"{report.duplicates} of {rows} rows stand there more than once"
-        found.append(Finding("data_duplicates", "info", (key,), text, {"count": report.duplicates, "rows": rows}))
-    return found
-
-
-def _round_up(length: int) -> int:
-    """A round cutoff that is not below `length`."""
-    return max(64, -(-length // 64) * 64)

@@ -61,13 +61,13 @@ def _read_lines(path: Path) -> Iterator[RawRow | BadRow]:
             row += 1
             source = SourceReference(file, row, number)
             try:
-                value = json.loads(line.decode("utf-8"))
+                value = json.loads(line.rstrip(b"\r\n").decode("utf-8"))
             except UnicodeDecodeError as error:
                 yield _not_utf8(source, error)
             except json.JSONDecodeError as error:
                 yield BadRow(
                     "invalid_json",
-                    f"not valid JSON: {error.msg} at column {error.colno}",
+                    f"not valid JSON: {error.msg} (column {error.colno})",
                     "Each line must hold one whole JSON object",
                     source,
                 )
@@ -116,6 +116,11 @@ def _read_array(path: Path) -> Iterator[RawRow | BadRow]:
             yield BadRow("invalid_json", f"not valid JSON: {missing}", hint, place, fatal=True)
             return
         position = _skip_space(text, position + 1)
+        if text.startswith("]", position):
+            place = SourceReference(file, row, line + text.count("\n", counted, position))
+            hint = "Remove the comma; all rows were read"
+            yield BadRow("invalid_json", "not valid JSON: a comma stands after the last row", hint, place, fatal=True)
+            return
 
 
 def _skip_space(text: str, position: int) -> int:
@@ -143,5 +148,5 @@ def _too_deep(source: SourceReference, *, fatal: bool = False) -> BadRow:
 
 def _broken_array(source: SourceReference, error: json.JSONDecodeError) -> BadRow:
     place = SourceReference(source.file, source.row, error.lineno)
-    text = f"not valid JSON: {error.msg} at column {error.colno} (in row {source.row})"
+    text = f"not valid JSON: {error.msg} (column {error.colno}, in row {source.row})"
     return BadRow("invalid_json", text, "The rows after it cannot be read; mend it or use .jsonl", place, fatal=True)

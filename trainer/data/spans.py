@@ -188,13 +188,29 @@ class _SlowSearch:
             return len(turn) - len(tail) + len(ending), bool(ending)
         _, content_end = self._content(text, number)
         if not text.startswith(ending, content_end):
+            ending = self._other_ending(ending, text[content_end:])
+        if not ending and tail.strip():
             raise _not_found(number)
         return content_end + len(ending), bool(ending)
 
     def _ending(self, tail: str) -> str:
-        """What of the text after a content ends the turn: up to the first special token, else all but white space."""
+        """What of the text after a content ends the turn: up to the first special token and those that follow it
+        directly, else all but white space.
+        """
         token = self._special.search(tail)
-        return tail[: token.end()] if token else tail.rstrip()
+        if token is None:
+            return tail.rstrip()
+        end = token.end()
+        while following := self._special.match(tail, end):
+            end = following.end()
+        return tail[:end]
+
+    def _other_ending(self, ending: str, rest: str) -> str:
+        """The ending of a turn that closes with another token in the middle of a dialogue than at its end."""
+        expected, token = self._special.search(ending), self._special.search(rest)
+        if expected is None or token is None or rest[: token.start()] != ending[: expected.start()]:
+            return ""
+        return rest[: token.end()]
 
     def _end_by_token(self, text: str, turn: str, number: int, start: int) -> tuple[int, bool]:
         """The end of a turn that holds more than its content, such as tool calls."""

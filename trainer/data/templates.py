@@ -129,7 +129,7 @@ class _GenerationBlock(jinja2.ext.Extension):
 
 
 class _Environment(jinja2.sandbox.ImmutableSandboxedEnvironment):
-    """The sandbox that transformers uses, with a short way to what templates do most: `message.role` of a dictionary."""
+    """The sandbox that transformers uses, with a short way to `message.role`."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         # The sandbox would raise and catch an AttributeError first; a dictionary's own methods still go that way.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trainer.errors import UserError
-from trainer.run import Checkpoint, CommandResultEvent, RunDirectory, damaged_checkpoints, latest_checkpoint, read_events
+from trainer.run import Checkpoint, CommandResultEvent, RunDirectory, latest_checkpoint, list_checkpoints, read_events
 
 
 def checkpoint_to_resume(run: RunDirectory) -> Checkpoint | None:
@@ -13,8 +13,11 @@ def checkpoint_to_resume(run: RunDirectory) -> Checkpoint | None:
         UserError: when the checkpoint holds weights only (`save_only_model`).
     """
     checkpoint = latest_checkpoint(run.checkpoints_folder)
-    for damaged in damaged_checkpoints(run.checkpoints_folder):
-        print(f"warning: {damaged.path.name} is left out: {damaged.reason}", flush=True)
+    newest_good = -1 if checkpoint is None else checkpoint.step
+    # By size all look whole; what is newer than the newest good one failed its hashes.
+    for other in list_checkpoints(run.checkpoints_folder, verify="size"):
+        if other.step > newest_good:
+            print(f"warning: {other.path.name} is damaged (its files do not match their hashes) and is left out", flush=True)
     if checkpoint is not None and not (checkpoint.path / "optimizer.pt").is_file():
         raise UserError(
             "this checkpoint holds weights only, without the optimizer, because save_only_model was set",

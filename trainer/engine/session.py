@@ -20,6 +20,7 @@ from trainer.run import (
     TelemetryEvent,
     sample,
 )
+from .redaction import redacted
 
 Reason = Literal["finished", "stopped", "failed"]
 
@@ -47,6 +48,7 @@ class RunSession:
 
     def finding(self, identifier: str, severity: Literal["info", "warning", "error"], text: str, step: int = 0) -> None:
         """Record something that the user should know, on the dashboard and in the log."""
+        text = redacted(text)
         print(f"{severity}: {text}", flush=True)
         self.events.write(FindingEvent(id=identifier, severity=severity, text=text, step=step))
 
@@ -71,6 +73,7 @@ class RunSession:
     def end(self, reason: Reason, text: str, step: int) -> None:
         """Write the last event and the last status; the session is over."""
         self._telemetry_stop.set()
+        text = redacted(text)
         self.events.write(EndEvent(reason=reason, step=step, text=text))
         self.status.update(phase=reason, exit_reason=reason, message=text)
         self.status.close()

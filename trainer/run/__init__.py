@@ -33,10 +33,11 @@ from trainer.run.events import (
     TelemetryEvent,
 )
 from trainer.run.faults import fault_point
+from trainer.run.history import Mark, RunHistory
 from trainer.run.journal import EventWriter, last_event, read_events
 from trainer.run.launch import launch
 from trainer.run.lock import RunLock
-from trainer.run.reader import Mark, RunReader
+from trainer.run.reader import RunReader
 from trainer.run.series import Bucket, Series
 from trainer.run.status import RunState, Status, StatusWriter, heartbeat_age
 from trainer.run.telemetry import Gpu, Telemetry, sample
@@ -64,6 +65,7 @@ __all__ = [
     "Record",
     "ResumeEvent",
     "RunDirectory",
+    "RunHistory",
     "RunLock",
     "RunReader",
     "RunState",

@@ -78,9 +78,12 @@ def _seal(staging: Path, final: Path, step: int, details: dict[str, Any]) -> Che
     for path in sorted(path for path in staging.rglob("*") if path.is_file() and path != staging / MANIFEST):
         files[path.relative_to(staging).as_posix()] = {"size": path.stat().st_size, "sha256": _sha256(path)}
         _sync_file(path)
-        fault_point("checkpoint:mid-file")
+        if len(files) == 1:
+            fault_point("checkpoint:mid-file")
     created = time.time()
     body = {"format": 1, "step": step, "created": created, "details": details, "files": files}
+    # As it will be read: JSON turns tuples into lists and keys into text, and the digest is taken over that.
+    body = json.loads(json.dumps(body, default=str))
     fault_point("checkpoint:before-manifest")
     manifest = staging / MANIFEST
     manifest.write_bytes(to_json({**body, "manifest_sha256": _digest(body)}))
@@ -88,7 +91,7 @@ def _seal(staging: Path, final: Path, step: int, details: dict[str, Any]) -> Che
     for inner in (path for path in staging.rglob("*") if path.is_dir()):
         sync_folder(inner)
     sync_folder(staging)
-    return Checkpoint(final, step, created, _total(files), details)
+    return Checkpoint(final, step, created, _total(files), body["details"])
 
 
 def _move_into_place(staging: Path, final: Path) -> None:
@@ -216,7 +219,7 @@ def _total(files: Mapping[str, Mapping[str, Any]]) -> int:
 
 
 def _digest(body: Mapping[str, object]) -> str:
-    return hashlib.sha256(json.dumps(body, sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -98,15 +98,27 @@ def _drop(folder: Path, data: bytes) -> int:
         number = max(_numbers(folder), default=0)
         while True:
             number += 1
-            try:
-                os.link(temporary, _file(folder, number))
-            except FileExistsError:
-                continue
-            sync_folder(folder)
-            return number
+            with suppress(FileExistsError):
+                _appear(temporary, _file(folder, number), data)
+                sync_folder(folder)
+                return number
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def _appear(temporary: Path, final: Path, data: bytes) -> None:
+    """Give the file its name, unless somebody else has it. Raises: FileExistsError."""
+    try:
+        os.link(temporary, final)
+    except FileExistsError:
+        raise
+    except OSError:
+        # A file system without hard links: the reader waits a moment for a file that is not whole yet.
+        with final.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 class CommandInbox:
@@ -121,9 +133,7 @@ class CommandInbox:
         self._born = seconds_since_boot_at_start(os.getpid())
         self._born_wall = time.time() - (_since_boot() - self._born)
         self._answered = _answered_numbers(run.events_file)
-        existing = _numbers(self._folder)
-        # Answered numbers count too: files may have been tidied away, and numbers start anew then.
-        self._next = min(existing, default=1)
+        self._next = min(_numbers(self._folder), default=1)
         self._unreadable_since: float | None = None
 
     def poll(self) -> list[Command]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import re
 import shutil
@@ -211,31 +212,23 @@ def _fill_new_run(staging: Path, preset_name: str, resolved: Resolved, extra_ide
 
 
 def _move_into_place(staging: Path, parent: Path, base: str, name: str | None) -> RunDirectory:
-    """Give the folder its name; renaming onto a folder with anything in it fails, so two makers never share one."""
+    """Give the folder its name; renaming onto anything but an empty folder fails, so two makers never share one."""
     number = 0
     while True:
         number += 1
         target = parent / (name or f"{base}-{number}")
-        if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-            try:
-                staging.rename(target)
-            except (FileExistsError, NotADirectoryError):
-                pass
-            except OSError as error:
-                if target.exists() and error.filename2 is not None and not _is_empty(target):
-                    continue
+        try:
+            staging.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise
-            else:
-                sync_folder(parent)
-                return RunDirectory(target)
+        else:
+            sync_folder(parent)
+            return RunDirectory(target)
         if name is not None:
             raise UserError(
                 f"run {name} exists: resume it with `trimtab resume {name}` or choose another run_name", file=target
             )
-
-
-def _is_empty(folder: Path) -> bool:
-    return folder.is_dir() and not any(folder.iterdir())
 
 
 def _register(run: RunDirectory) -> None:
@@ -293,14 +286,16 @@ def delete_run(run: RunDirectory) -> None:
     """Remove the run with its checkpoints. Raises: UserError while a trainer writes it, or when the disk refuses."""
     from trainer.run.lock import RunLock
 
-    if run.state().alive:
+    if run.status() is not None and run.state().alive:
         raise UserError(f"run {run.name} is still going", hint=f"Stop it with `trimtab stop {run.name}` first")
-    with RunLock(run):
+    with RunLock(run, patience=2.0):
         try:
             # Out of the lists first: half a run is never shown.
             doomed = run.path.with_name(f".deleting-{os.getpid()}-{run.name}")
             run.path.rename(doomed)
             shutil.rmtree(doomed)
+            for left_over in run.path.parent.glob(".deleting-*"):  # of somebody who was killed meanwhile
+                shutil.rmtree(left_over, ignore_errors=True)
         except OSError as error:
             raise UserError(f"cannot delete the run: {error.strerror}", file=error.filename) from error
 

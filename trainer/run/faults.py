@@ -3,9 +3,9 @@
 `TRIMTAB_FAULT="checkpoint:before-rename"` kills the process with SIGKILL when it reaches that point;
 `TRIMTAB_FAULT="checkpoint:before-rename@2"` lets it pass once and kills it the second time.
 
-Points of a save, in order: `checkpoint:before-staging`, `checkpoint:mid-file`, `checkpoint:before-manifest`,
-`checkpoint:before-rename`, `checkpoint:mid-replace` (only when a step is saved again), `checkpoint:after-rename`,
-`checkpoint:before-rotate`.
+Points of a save, each passed once: `checkpoint:before-staging`, `checkpoint:mid-file` (one file is on the disk, the
+others perhaps not), `checkpoint:before-manifest`, `checkpoint:before-rename`, `checkpoint:mid-replace` (only when a
+step is saved again), `checkpoint:after-rename`, `checkpoint:before-rotate`. Whoever fills a checkpoint may add its own.
 """
 
 from __future__ import annotations

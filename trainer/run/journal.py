@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from trainer.errors import UserError
-from trainer.run.events import Event, Record, decode_event, decode_line, encode_event
+from trainer.run.events import Event, FindingEvent, Record, decode_event, decode_line, encode_event
 
 if TYPE_CHECKING:
     from trainer.run.directory import RunDirectory
@@ -25,7 +25,8 @@ class EventWriter:
     """The one writer of a run's events; hold the `RunLock`. May be used from several threads.
 
     Opening cuts a torn tail (half a line, NUL bytes, broken JSON) and goes on with the next sequence number.
-    While the disk refuses, `blocked` is true, events wait in memory, and later writes try again, once a second.
+    While the disk refuses, `blocked` is true, events wait in memory, and later writes try again, once a second; when
+    it takes them again, a finding says so.
     `clock` gives the wall seconds of the events.
     Raises: UserError when the file cannot be opened at all.
     """
@@ -39,6 +40,8 @@ class EventWriter:
         self._pending_bytes = 0
         self._first_is_partly_written = False
         self._next_try = 0.0
+        self._blocked_since: float | None = None
+        self._step = 0
         try:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._sequence = _cut_torn_tail(self._descriptor)
@@ -58,12 +61,10 @@ class EventWriter:
     def write(self, event: Event) -> int:
         """Append `event`; its sequence number. Never raises for a full or failing disk."""
         with self._lock:
-            self._sequence += 1
-            was_blocked = self.blocked
-            self._keep(encode_event(event, self._sequence, self._clock()))
-            if not was_blocked or time.monotonic() >= self._next_try:
+            sequence = self._enqueue(event)
+            if self._blocked_since is None or time.monotonic() >= self._next_try:
                 self._drain()
-            return self._sequence
+            return sequence
 
     def flush(self) -> bool:
         """Try now to write what waits; True when nothing waits any more."""
@@ -90,7 +91,10 @@ class EventWriter:
     ) -> None:
         self.close()
 
-    def _keep(self, line: bytes) -> None:
+    def _enqueue(self, event: Event) -> int:
+        self._sequence += 1
+        self._step = event.step
+        line = encode_event(event, self._sequence, self._clock())
         self._pending.append(line)
         self._pending_bytes += len(line)
         while self._pending_bytes > _PENDING_LIMIT and len(self._pending) > 1:
@@ -99,6 +103,7 @@ class EventWriter:
             self._pending_bytes -= len(self._pending[position])
             del self._pending[position]
             self.dropped += 1
+        return self._sequence
 
     def _drain(self) -> None:
         while self._pending:
@@ -106,7 +111,10 @@ class EventWriter:
             try:
                 written = os.write(self._descriptor, line)
             except OSError:
-                self._next_try = time.monotonic() + _RETRY_SECONDS
+                now = time.monotonic()
+                self._next_try = now + _RETRY_SECONDS
+                if self._blocked_since is None:
+                    self._blocked_since = now
                 return
             self._pending_bytes -= written
             if written == len(line):
@@ -115,6 +123,11 @@ class EventWriter:
             else:
                 self._pending[0] = line[written:]
                 self._first_is_partly_written = True
+            if not self._pending and self._blocked_since is not None:
+                seconds = time.monotonic() - self._blocked_since
+                self._blocked_since = None
+                text = f"the disk took no events for {seconds:.0f} seconds; {self.dropped} of them were lost"
+                self._enqueue(FindingEvent("disk.events-delayed", "warning", text, self._step))
 
 
 def read_events(run: RunDirectory) -> Iterator[Record]:

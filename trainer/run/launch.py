@@ -10,17 +10,20 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import trainer
 from trainer.errors import UserError
 from trainer.run.directory import RunDirectory
+from trainer.run.lock import RunLock
 from trainer.run.process import identify
 from trainer.run.status import read_status, write_launch_status
 
 # SIGHUP is ignored from the first moment, and stays ignored through exec. A shell does that without running Python
 # in a forked copy of a process that has threads; it becomes the trainer, so the pid stays.
 _IGNORE_HANGUP = ("/bin/sh", "-c", 'trap "" HUP; exec "$@"', "trimtab")
+_ENDING_SECONDS = 10.0
 _TRAINER = (sys.executable, "-P", "-m", "trainer", "train")
 
 
@@ -35,7 +38,9 @@ def launch(run: RunDirectory, *, resume: bool = False, program: Sequence[str] = 
     command = [*_IGNORE_HANGUP, *program, str(run.path), *(["--resume"] if resume else [])]
     folder = Path(run.identity().working_folder)
     try:
-        write_launch_status(run)
+        # A trainer that has said its end may still be writing its last status: it must not come after ours.
+        with RunLock(run, patience=_ENDING_SECONDS):
+            write_launch_status(run)
         with open(run.log_file, "ab", opener=_private) as log:
             child = subprocess.Popen(
                 command,
@@ -52,6 +57,8 @@ def launch(run: RunDirectory, *, resume: bool = False, program: Sequence[str] = 
         if status is not None and status.pid == 0:
             write_launch_status(run, process=identify(child.pid))
     except OSError as error:
+        with suppress(OSError):
+            write_launch_status(run, failure=f"cannot start the trainer: {error.strerror}")
         raise UserError(f"cannot start the trainer: {error.strerror}", file=error.filename or run.path) from error
     # Reaps the child: a zombie would keep its pid, and look alive to others. When the cockpit ends first, init does it.
     threading.Thread(target=child.wait, name="trimtab-reaper", daemon=True).start()

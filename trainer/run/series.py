@@ -10,6 +10,7 @@ import math
 import threading
 from array import array
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -66,6 +67,18 @@ class Series:
         self.count += 1
         if len(steps) >= 2 * self._capacity:
             self._fold(self._capacity)
+
+    def extend(self, steps: Sequence[int], values: array[float]) -> bool:
+        """Add many points at once, steps rising; False, and nothing added, when they must be added one by one."""
+        newest = self.last_step
+        if not steps or (newest is not None and steps[0] <= newest) or not math.isfinite(sum(values)):
+            return False
+        self._steps.extend(array("q", steps))
+        self._values.extend(values)
+        self.count += len(steps)
+        while len(self._steps) >= 2 * self._capacity:
+            self._fold(self._capacity)
+        return True
 
     def truncate(self, step: int) -> None:
         """Forget what comes after `step`. A bucket that reaches beyond it goes as a whole: it cannot be divided."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from trainer.run.events import EndEvent
 from trainer.run.files import read_json, to_json, write_whole
 from trainer.run.journal import last_event
-from trainer.run.process import ProcessIdentity, is_alive, this_process
+from trainer.run.process import ProcessIdentity, boot_id, is_alive, this_process
 
 if TYPE_CHECKING:
     from trainer.run.directory import RunDirectory
@@ -23,6 +24,7 @@ HEARTBEAT_SECONDS = 2.0
 STALLED_SECONDS = 60.0
 LAUNCH_SECONDS = 30.0  # how long a launched trainer may take until it first writes its own status
 _QUIET_SECONDS = 0.5  # progress is written at most this often; changes of phase at once
+_URGENT = ("phase", "exit_reason", "message", "last_checkpoint", "total_steps")
 
 
 class RunState(StrEnum):
@@ -94,13 +96,14 @@ def read_status(run: RunDirectory) -> Status | None:
 
 def heartbeat_age(run: RunDirectory, status: Status) -> float:
     """Seconds since the trainer was last seen alive; right also when the wall clock was set."""
-    if status.monotonic and status.boot_id == this_process().boot_id:
+    if status.monotonic and status.boot_id == boot_id():
         age = time.monotonic() - status.monotonic
     else:
         age = time.time() - status.heartbeat
-    with suppress(OSError):
-        # With a full disk the writer can only touch the file.
-        age = min(age, time.time() - run.status_file.stat().st_mtime) if age > STALLED_SECONDS else age
+    if age > STALLED_SECONDS:
+        with suppress(OSError):
+            # With a full disk the writer can only touch the file.
+            age = min(age, time.time() - run.status_file.stat().st_mtime)
     return max(0.0, age)
 
 
@@ -108,7 +111,8 @@ def infer_state(run: RunDirectory) -> RunState:
     """What the run is doing: from its status, whether its process lives, and how old its heartbeat is."""
     status = read_status(run)
     if status is None:
-        return RunState.PREPARING if time.time() - run.identity().created < LAUNCH_SECONDS else RunState.LOST
+        just_made = time.time() - run.identity().created < LAUNCH_SECONDS
+        return RunState.PREPARING if just_made else _without_trainer(run)
     if status.exit_reason:
         return _ended(status.exit_reason)
     age = heartbeat_age(run, status)
@@ -119,8 +123,7 @@ def infer_state(run: RunDirectory) -> RunState:
         # Another machine or container: only the heartbeat can tell.
         alive = age < STALLED_SECONDS
     if not alive:
-        end = last_event(run)
-        return _ended(end.reason) if isinstance(end, EndEvent) else RunState.LOST
+        return _without_trainer(run)
     if age > STALLED_SECONDS:
         return RunState.STALLED
     try:
@@ -129,19 +132,38 @@ def infer_state(run: RunDirectory) -> RunState:
         return RunState.RUNNING
 
 
+def _without_trainer(run: RunDirectory) -> RunState:
+    """The trainer is gone and its status does not say why: the journal may, or it is lost."""
+    end = last_event(run)
+    return _ended(end.reason) if isinstance(end, EndEvent) else RunState.LOST
+
+
 def _ended(reason: str) -> RunState:
     return RunState(reason) if reason in ("finished", "stopped") else RunState.FAILED
 
 
-def write_launch_status(run: RunDirectory, pid: int = 0, process: ProcessIdentity | None = None) -> None:
-    """Reset what the last trainer left behind, so that a resumed run is shown as preparing at once."""
+def write_launch_status(run: RunDirectory, *, process: ProcessIdentity | None = None, failure: str = "") -> None:
+    """Reset what the last trainer left behind, so that a resumed run is shown as preparing at once.
+
+    `process` is the new trainer, once it is known; `failure` why there is none. Raises: OSError.
+    """
+    status = _fresh(run, process or replace(this_process(), pid=0, start=0))
+    if failure:
+        status = replace(status, exit_reason="failed", message=failure)
+    write_whole(run.status_file, _encode(status))
+
+
+def _fresh(run: RunDirectory, process: ProcessIdentity) -> Status:
+    """The status of a trainer that begins; what the run has reached so far is kept."""
     now = time.time()
-    identity = process or replace(this_process(), pid=pid, start=0)
-    before = read_status(run) or Status()
-    status = replace(
-        before,
-        **_of_process(identity),
+    return replace(
+        read_status(run) or Status(),
         phase="preparing",
+        pid=process.pid,
+        process_start=process.start,
+        boot_id=process.boot_id,
+        host=process.host,
+        namespace=process.namespace,
         exit_reason="",
         message="",
         tokens_per_second=None,
@@ -151,7 +173,15 @@ def write_launch_status(run: RunDirectory, pid: int = 0, process: ProcessIdentit
         heartbeat=now,
         monotonic=time.monotonic(),
     )
-    write_whole(run.status_file, to_json(_plain(status)))
+
+
+def _encode(status: Status) -> bytes:
+    """JSON has no NaN: a loss that is not a number is written as its name."""
+    record = asdict(status)
+    for name, value in record.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            record[name] = str(value)
+    return to_json(record)
 
 
 class StatusWriter:
@@ -162,24 +192,13 @@ class StatusWriter:
 
     def __init__(self, run: RunDirectory, *, interval: float = HEARTBEAT_SECONDS) -> None:
         self.blocked = False
-        self._run = run
+        self._file = run.status_file
         self._interval = interval
-        self._lock = threading.RLock()
+        self._status = _fresh(run, this_process())
+        self._change_lock = threading.RLock()
+        self._write_lock = threading.RLock()  # another one, so that a slow disk does not hold up the training loop
         self._changed = threading.Event()
-        self._closed = False
-        before = read_status(run) or Status()
-        now = time.time()
-        self._status = replace(
-            before,
-            **_of_process(this_process()),
-            phase="preparing",
-            exit_reason="",
-            message="",
-            tokens_per_second=None,
-            seconds_left=None,
-            started=now,
-            updated=now,
-        )
+        self._closing = threading.Event()
         self._write()
         self._thread = threading.Thread(target=self._beat, name="trimtab-heartbeat", daemon=True)
         self._thread.start()
@@ -191,27 +210,22 @@ class StatusWriter:
 
     def update(self, **changes: Any) -> None:
         """Change fields of the status. Phase, end and checkpoint are written at once, progress twice a second."""
-        with self._lock:
+        with self._change_lock:
             before = self._status
             self._status = replace(before, **changes, updated=time.time())
-            urgent = any(
-                getattr(before, name) != getattr(self._status, name)
-                for name in ("phase", "exit_reason", "message", "last_checkpoint", "total_steps")
-            )
-            if urgent:
-                self._write()
-            else:
-                self._changed.set()
+            urgent = any(getattr(before, name) != getattr(self._status, name) for name in _URGENT)
+        if urgent:
+            self._write()
+        else:
+            self._changed.set()
 
     def close(self) -> None:
         """Stop the heartbeat and write the last state. May be called twice."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
+        if not self._closing.is_set():
+            self._closing.set()
             self._changed.set()
+            self._thread.join(timeout=self._interval)
             self._write()
-        self._thread.join(timeout=self._interval)
 
     def __enter__(self) -> StatusWriter:
         return self
@@ -222,40 +236,21 @@ class StatusWriter:
         self.close()
 
     def _beat(self) -> None:
-        while not self._closed:
+        while not self._closing.is_set():
             self._changed.wait(self._interval)
-            with self._lock:
-                if self._closed:
-                    return
-                self._changed.clear()
+            self._changed.clear()
+            if not self._closing.is_set():
                 self._write()
-            time.sleep(min(_QUIET_SECONDS, self._interval))
+            self._closing.wait(min(_QUIET_SECONDS, self._interval))
 
     def _write(self) -> None:
-        status = replace(self._status, heartbeat=time.time(), monotonic=time.monotonic())
-        try:
-            write_whole(self._run.status_file, to_json(_plain(status)))
-            self.blocked = False
-        except OSError:
-            self.blocked = True
-            with suppress(OSError):
-                # Needs no room: the heartbeat at least stays true.
-                os.utime(self._run.status_file)
-
-
-def _of_process(process: ProcessIdentity) -> dict[str, Any]:
-    return {
-        "pid": process.pid,
-        "process_start": process.start,
-        "boot_id": process.boot_id,
-        "host": process.host,
-        "namespace": process.namespace,
-    }
-
-
-def _plain(status: Status) -> dict[str, object]:
-    """JSON has no NaN: a loss that is not a number is written as its name."""
-    return {
-        name: str(value) if isinstance(value, float) and value - value != 0.0 else value
-        for name, value in asdict(status).items()
-    }
+        with self._write_lock:
+            status = replace(self._status, heartbeat=time.time(), monotonic=time.monotonic())
+            try:
+                write_whole(self._file, _encode(status))
+                self.blocked = False
+            except OSError:
+                self.blocked = True
+                with suppress(OSError):
+                    # Needs no room: the heartbeat at least stays true.
+                    os.utime(self._file)

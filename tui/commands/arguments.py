@@ -107,7 +107,10 @@ def parse(words: Sequence[str]) -> tuple[str | None, argparse.Namespace]:
         near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
         hint = text("command_line.near_command", name=near[0]) if near else text("command_line.see_commands")
         raise UserError(text("command_line.unknown_command", name=name), hint=hint)
-    return name, command_parser(name).parse_intermixed_args(list(words[1:]))
+    parser = command_parser(name)
+    # Left to itself, parse_intermixed_args cuts the first seven letters, "usage: ", off our usage line in any language.
+    parser.usage = parser.format_usage().removeprefix(text("command_line.usage")).strip()
+    return name, parser.parse_intermixed_args(list(words[1:]))
 
 
 def command_parser(name: str) -> Parser:

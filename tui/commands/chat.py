@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer.errors import UserError
+from tui.chat_target import ChatTarget, chat_target
 from tui.locale import text
-from tui.workers import ChatClient, ChatTarget, Token, chat_target
+from tui.workers import ChatClient, Token
 
 Messages = list[dict[str, str]]
 

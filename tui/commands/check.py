@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from trainer.config import Finding, Hardware, Preset, Resolved, load_preset, resolve
+from trainer.config import Choice, Finding, Hardware, Preset, Resolved, load_preset, resolve
 from trainer.config import check as check_rules
 from trainer.errors import UserError
 from tui.commands import output
-from tui.forms.entry import toml_text
+from tui.forms.entry import shown_text, toml_text
 from tui.locale import find, language, text
 
 _COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}
@@ -36,11 +36,12 @@ class Examined:
 
 @dataclass(frozen=True)
 class Size:
-    """What there is to train, of the first rows of each data set; None where it is not known."""
+    """What there is to train; None where it is not known. Not `complete`: there are more rows than were looked at."""
 
     rows: int | None = None
     tokens: int | None = None
     steps: int | None = None
+    complete: bool = False
 
 
 def examine(name: str, settings: Sequence[str]) -> Examined:
@@ -88,26 +89,26 @@ def _localized(finding: Finding) -> str:
 def check(arguments: Namespace) -> int:
     """Print all findings at once, then what there is to train; exit 1 when an error is among the findings."""
     size = Size()
+    findings: tuple[Finding, ...] = ()
+    chosen: dict[str, Choice] = {}
     try:
         examined = examine(arguments.preset, arguments.settings)
-        findings = examined.findings
+        findings, chosen = examined.findings, examined.resolved.chosen
         if examined.good:
             size = measure(examined)
     except UserError as error:
-        findings = (Finding("unreadable", "error", (), str(error)),)
+        findings = (*findings, Finding("refused", "error", (), str(error)))
     good = all(finding.severity != "error" for finding in findings)
     if arguments.json:
-        document = {
-            "preset": arguments.preset,
-            "ok": good,
-            "rows": size.rows,
-            "tokens": size.tokens,
-            "steps": size.steps,
-        }
-        output.print_json({**document, "findings": [_json(finding) for finding in findings]})
-    else:
-        print_findings(findings)
-        _print_summary(arguments.preset, findings, size, good=good)
+        automatic = {key: {"value": choice.value, "reason": choice.reason} for key, choice in chosen.items()}
+        report = {"preset": arguments.preset, "ok": good, **asdict(size), "automatic": automatic}
+        output.print_json({**report, "findings": [_json(finding) for finding in findings]})
+        return 0 if good else 1
+    for key, choice in chosen.items():
+        line = text("command_line.automatic", key=key, value=shown_text(choice.value), reason=choice.reason)
+        print(output.paint(line, "dim"))
+    print_findings(findings)
+    _print_summary(arguments.preset, findings, size, good=good)
     return 0 if good else 1
 
 
@@ -123,10 +124,16 @@ def measure(examined: Examined) -> Size:
     from tui.forms.model import FormModel
     from tui.forms.summary import plan
 
-    prepared = prepare(examined.preset.recipe, limit_rows=LIMIT_ROWS)
+    recipe = examined.preset.recipe
+    # What the preflight did not get to in its time would take us as long.
+    partly = [int(str(finding.values["rows"])) for finding in examined.findings if finding.id == "data_partly_checked"]
+    prepared = prepare(recipe, limit_rows=min([LIMIT_ROWS, *partly]))
     rows = len(prepared.train)
-    steps = plan(FormModel(Hardware.detect(), examined.preset), rows).steps
-    return Size(rows, prepared.report.tokens, steps)
+    limited = recipe.data.max_samples is None or recipe.data.max_samples > LIMIT_ROWS
+    full = any(summary.rows_read >= LIMIT_ROWS for summary in prepared.report.datasets)
+    complete = not partly and not (limited and full)
+    steps = plan(FormModel(Hardware.detect(), examined.preset), rows if complete else None).steps
+    return Size(rows, prepared.report.tokens, steps, complete)
 
 
 def _print_summary(name: str, findings: Sequence[Finding], size: Size, *, good: bool) -> None:
@@ -139,7 +146,8 @@ def _print_summary(name: str, findings: Sequence[Finding], size: Size, *, good: 
         rows, tokens, steps = (
             f"{value:,}" if value is not None else "?" for value in (size.rows, size.tokens, size.steps)
         )
-        print(text("command_line.check_size", rows=rows, tokens=tokens, steps=steps))
+        key = "check_size" if size.complete else "check_size_at_least"
+        print(text(f"command_line.{key}", rows=rows, tokens=tokens, steps=steps))
     print(text("command_line.check_good", name=name, warnings=warnings))
 
 

@@ -32,8 +32,9 @@ def demo(arguments: Namespace) -> int:
 
 def _answers(run: RunDirectory) -> int:
     """Ask base and tuned model the same question."""
+    from tui.chat_target import chat_target
     from tui.commands.chat import stream
-    from tui.workers import ChatClient, chat_target
+    from tui.workers import ChatClient
 
     checkpoint = latest_checkpoint(run.checkpoints_folder)
     if checkpoint is None:

@@ -275,11 +275,11 @@ def _bitsandbytes(facts: doctor_probe.TorchFacts) -> Check:
     advice = text("command_line.advice_bitsandbytes")
     if not version:
         return Check("bitsandbytes", "warning" if facts.cuda else "note", text("command_line.not_installed"), advice)
+    if not facts.cuda:
+        return Check("bitsandbytes", "note", f"{version} {text('command_line.needs_gpu')}")
     problem = doctor_probe.bitsandbytes_problem()
     if problem:
         return Check("bitsandbytes", "warning", f"{version}: {problem}", advice)
-    if not facts.cuda:
-        return Check("bitsandbytes", "note", f"{version} {text('command_line.needs_gpu')}")
     return Check("bitsandbytes", "ok", version)
 
 

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 # A first import from a cold network disk takes tens of seconds on rented machines.
 LIMIT_SECONDS = 120.0
@@ -76,7 +77,7 @@ def bitsandbytes_problem(limit: float = LIMIT_SECONDS) -> str:
     return _ask(_BITSANDBYTES, limit)[1]
 
 
-def _ask(program: str, limit: float) -> tuple[dict[str, object] | None, str]:
+def _ask(program: str, limit: float) -> tuple[dict[str, Any] | None, str]:
     """The JSON object in the program's last line, or None and the reason."""
     try:
         # -P: a file called torch.py in the current folder must not be what we examine.

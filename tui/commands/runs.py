@@ -66,7 +66,7 @@ def stop(arguments: Namespace) -> int:
     if not state.alive:
         print(text("command_line.not_running", name=run.name, state=text(f"command_line.state_{state.value}")))
         return 0
-    run.send("stop", save=not arguments.now)
+    _ask_to_stop(run, save=not arguments.now)
     print(text("command_line.stopping_now" if arguments.now else "command_line.stopping", name=run.name))
     sys.stdout.flush()
     state = _wait_for_end(run, insist=arguments.now)
@@ -169,13 +169,26 @@ def _watch(run: RunDirectory, *, as_json: bool) -> int:
         time.sleep(_POLL_SECONDS)
 
 
+def _ask_to_stop(run: RunDirectory, *, save: bool) -> None:
+    """Drop the command; where the disk has no room for it, a signal says the same.
+
+    Raises:
+        UserError: neither way is open.
+    """
+    try:
+        run.send("stop", save=save)
+    except UserError:
+        if not _signal(run, signal.SIGTERM if save else signal.SIGKILL):
+            raise
+
+
 def _wait_for_end(run: RunDirectory, *, insist: bool) -> RunState:
     started = time.monotonic()
     told = False
     while (state := run.state()).alive:
         waited = time.monotonic() - started
         if insist and waited > _PATIENCE_SECONDS:
-            _end_process(run)
+            _signal(run, signal.SIGKILL)
         elif not told and waited > _SLOW_STOP_SECONDS:
             print(text("command_line.still_stopping", name=run.name), flush=True)
             told = True
@@ -183,9 +196,11 @@ def _wait_for_end(run: RunDirectory, *, insist: bool) -> RunState:
     return state
 
 
-def _end_process(run: RunDirectory) -> None:
-    """The last resort for a trainer that hangs; only for a process of this machine that is surely the trainer."""
+def _signal(run: RunDirectory, number: signal.Signals) -> bool:
+    """Send a signal to the trainer, if it is surely a living process of this machine."""
     known = run.status()
-    if known is not None and known.pid and is_alive(known.process):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(known.pid, signal.SIGKILL)
+    if known is None or not known.pid or not is_alive(known.process):
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(known.pid, number)
+    return True

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
 from trainer.errors import UserError
-from trainer.run import RunDirectory, create_run, delete_run, find_run, latest_checkpoint, launch
+from trainer.run import RunDirectory, create_run, find_run, latest_checkpoint, launch
 from tui.commands import output
 from tui.locale import text
 
@@ -19,7 +20,7 @@ def train(arguments: Namespace) -> int:
     run = start_run(arguments.preset, arguments.settings, name=arguments.name)
     if run is None:
         return USAGE_EXIT
-    return _follow(run, detach=arguments.detach)
+    return _follow(run, detach=arguments.detach, from_start=True)
 
 
 def start_run(preset: str, settings: Sequence[str], *, name: str | None) -> RunDirectory | None:
@@ -39,10 +40,12 @@ def start_run(preset: str, settings: Sequence[str], *, name: str | None) -> RunD
     run = create_run(examined.preset.name, examined.resolved, name=name, folder=None, extra_identity={})
     try:
         launch(run)
-    except BaseException:
-        # Half a start would block the name: the run directory goes when the trainer could not be started.
-        delete_run(run)
-        raise
+    except UserError as error:
+        # Half a start would block the name. Not `delete_run`: it waits for a run that seems to be preparing, and wants
+        # to write a lock, which a full disk refuses.
+        shutil.rmtree(run.path, ignore_errors=True)
+        hint = error.hint or text("command_line.start_hint")
+        raise UserError(error.message, file=error.file, hint=hint) from error
     return run
 
 
@@ -75,7 +78,7 @@ def attach(arguments: Namespace) -> int:
     return open_cockpit(screen="dashboard", run=run.path)
 
 
-def _follow(run: RunDirectory, *, detach: bool) -> int:
+def _follow(run: RunDirectory, *, detach: bool, from_start: bool = False) -> int:
     print(text("command_line.started", name=run.name, path=run.path))
     sys.stdout.flush()
     if detach:
@@ -83,4 +86,4 @@ def _follow(run: RunDirectory, *, detach: bool) -> int:
         return 0
     from tui.progress_view import follow
 
-    return follow(run, from_start=True)
+    return follow(run, from_start=from_start)

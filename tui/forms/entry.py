@@ -78,7 +78,7 @@ def entry_text(parameter: Parameter, value: object) -> str:
             return ", ".join(str(part) for part in value)
         return toml_text(list(value))
     if isinstance(value, dict):
-        return toml_text(value)
+        return toml_text(value) if value else ""
     if parameter.kind == "any" and isinstance(value, str):
         return value
     return shown_text(value)
@@ -95,7 +95,7 @@ def shown_text(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(shown_text(part) for part in value) or "–"
     if isinstance(value, dict):
-        return toml_text(value)
+        return toml_text(value) if value else "–"
     return str(value).replace("\n", "⏎") or "–"
 
 

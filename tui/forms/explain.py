@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trainer.config import Finding, Parameter, parameter
 from tui.forms.entry import expectation, shown_text
-from tui.forms.lines import closed_reason, conditions_text
+from tui.forms.lines import closed_reason, conditions_text, unit_text
 from tui.forms.model import FormModel
 from tui.locale import catalogue, find, language, text
-from trainer.config import Finding, Parameter, parameter
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ def _takes(one: Parameter) -> str:
     words = expectation(one)
     prefix = text("setup.expected_prefix")
     words = words.removeprefix(prefix)
-    unit = f" ({one.form.unit})" if one.form.unit else ""
+    unit = f" ({unit_text(one.form.unit)})" if one.form.unit else ""
     unset = f", {text('setup.or_unset')}" if one.optional else ""
     return f"{words}{unit}{unset}"
 
 
 def _default(one: Parameter) -> str:
-    return text("setup.unset") if one.default is None else shown_text(one.default)
+    return text("setup.unset") if one.default in (None, [], {}) else shown_text(one.default)

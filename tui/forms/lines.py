@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from trainer.config import Condition, Parameter
 from tui.forms.entry import shown_text
 from tui.forms.model import FormModel
 from tui.forms.sections import Row
 from tui.locale import find, text
-from trainer.config import Condition, Parameter
 
 
 class Mood(StrEnum):
@@ -52,6 +52,11 @@ def table_title(table: str) -> str:
     return find(f"setup.section_{table}") or table.replace("_", " ").capitalize()
 
 
+def unit_text(unit: str) -> str:
+    """The unit in the language in force; as the definition has it where the catalogue knows none."""
+    return find(f"setup.unit_{unit.replace(' ', '_')}") or unit if unit else ""
+
+
 def closed_reason(model: FormModel, one: Parameter) -> str:
     """Why a field cannot be set now; empty when it can."""
     if not one.form.available:
@@ -86,6 +91,6 @@ def _line(model: FormModel, row: Row, severities: dict[str, str]) -> Line:
     automatic = model.automatic(one.key)
     if automatic is not None:
         words = text("setup.automatic", value=shown_text(automatic[0]))
-        return Line(one.key, one.name, mark, words, one.form.unit, Mood.AUTOMATIC)
+        return Line(one.key, one.name, mark, words, unit_text(one.form.unit), Mood.AUTOMATIC)
     mood = Mood.PRESET if value != one.default else Mood.DEFAULT
-    return Line(one.key, one.name, mark, shown_text(value), one.form.unit, mood)
+    return Line(one.key, one.name, mark, shown_text(value), unit_text(one.form.unit), mood)

@@ -11,8 +11,6 @@ from functools import cache, cached_property
 
 from pydantic import ValidationError
 
-from tui.forms.entry import EntryError, expectation, parse_entry, shown_text, toml_value
-from tui.locale import text
 from trainer.config import (
     Finding,
     Hardware,
@@ -26,6 +24,8 @@ from trainer.config import (
     parameters,
     resolve,
 )
+from tui.forms.entry import EntryError, expectation, parse_entry, shown_text, toml_value
+from tui.locale import text
 
 Values = dict[str, dict[str, object]]
 _ABSENT = object()
@@ -48,7 +48,7 @@ class FormModel:
         self._history: list[dict[str, object]] = []
         self._state = _State(self._effective_values(), hardware)
 
-    # -- values ---------------------------------------------------------------------------------------------------
+    # values
 
     def value(self, key: str) -> object:
         """The value of `table.name`; None when it is not set."""
@@ -75,9 +75,10 @@ class FormModel:
     def left_out(self) -> tuple[str, ...]:
         """Fields that the preset or the user set and that do not apply now: they stay out of the run."""
         set_here = [f"{table}.{name}" for table, values in self._base.items() for name in values]
-        return tuple(key for key in dict.fromkeys([*set_here, *self._chosen]) if key in _known() and not self.applies(key))
+        keys = dict.fromkeys([*set_here, *self._chosen])
+        return tuple(key for key in keys if key in _known() and not self.applies(key))
 
-    # -- changing -------------------------------------------------------------------------------------------------
+    # changing
 
     def enter(self, key: str, typed: str) -> object:
         """Take what was typed into a field; returns the value.
@@ -134,7 +135,7 @@ class FormModel:
             self.set_many(finding.change)
         return bool(finding.change)
 
-    # -- what the definition says -----------------------------------------------------------------------------------
+    # what the definition says
 
     def values(self) -> Values:
         """Everything that is set and applies, table by table: what a preset or a run is made of."""
@@ -174,7 +175,7 @@ class FormModel:
         """The findings that stop a run from starting."""
         return tuple(finding for finding in self.findings if finding.severity == "error")
 
-    # -- inside -----------------------------------------------------------------------------------------------------
+    # inside
 
     def _step(self, values: Mapping[str, object]) -> None:
         before: dict[str, object] = {}
@@ -247,9 +248,7 @@ def _accepted(key: str, value: object) -> object:
     open_choices = one.form.available_choices
     asked = taken if isinstance(taken, list) else [taken]
     if open_choices and any(str(each) not in open_choices for each in asked):
-        raise EntryError(
-            text("setup.choice_not_available", value=shown_text(taken), choices=", ".join(open_choices))
-        )
+        raise EntryError(text("setup.choice_not_available", value=shown_text(taken), choices=", ".join(open_choices)))
     return taken
 
 

@@ -14,8 +14,8 @@ from dataclasses import fields
 
 import tomlkit
 
+from trainer.config import Finding, Recipe, check
 from tui.forms.model import Values
-from trainer.config import Finding
 
 PATIENCE = 30.0
 """Seconds after which an answer is not waited for any longer."""
@@ -44,7 +44,8 @@ async def ask_preflight(values: Values) -> tuple[Finding, ...] | None:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-    return findings_of_answer(answer) if process.returncode == 0 else None
+    findings = findings_of_answer(answer) if process.returncode == 0 else None
+    return None if findings is None else _without_rules(findings, values)
 
 
 def findings_of_answer(answer: bytes) -> tuple[Finding, ...] | None:
@@ -63,9 +64,15 @@ def findings_of_answer(answer: bytes) -> tuple[Finding, ...] | None:
 
 
 def rows_of_findings(findings: tuple[Finding, ...] | None) -> int | None:
-    """The number of training rows that the check counted; None when it did not say."""
+    """The number of training rows that the check counted (`train_rows`); None when it did not say."""
     for finding in findings or ():
-        rows = finding.values.get("train_rows", finding.values.get("rows"))
-        if finding.severity == "info" and isinstance(rows, int):
+        rows = finding.values.get("train_rows")
+        if isinstance(rows, int):
             return rows
     return None
+
+
+def _without_rules(findings: tuple[Finding, ...], values: Values) -> tuple[Finding, ...]:
+    """Without what the rules say: the form asks them itself after each change, and the answer here is older."""
+    rules = {(finding.id, finding.fields) for finding in check(Recipe.model_validate(values))}
+    return tuple(finding for finding in findings if (finding.id, finding.fields) not in rules)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trainer.config import Finding, parameter
 from tui.forms.entry import shown_text
 from tui.forms.lines import conditions_text
 from tui.forms.model import FormModel
 from tui.forms.summary import short_name
-from trainer.config import Finding, parameter
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tui.forms.model import FormModel
 from trainer.paths import runs_folder
+from tui.forms.model import FormModel
 
 
 def run_place(model: FormModel) -> tuple[Path, str | None]:

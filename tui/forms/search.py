@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from trainer.config import Parameter, parameters
 from tui.forms.model import FormModel
 from tui.forms.sections import Row
 from tui.locale import catalogue
-from trainer.config import Parameter, parameters
 
 ALIASES: dict[str, tuple[str, ...]] = {
     "lr": ("train.learning_rate",),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tui.forms.model import FormModel
 from trainer.config import Parameter, parameters
+from tui.forms.model import FormModel
 
 _TOGETHER: dict[str, tuple[str, ...]] = {
     "model": ("model", "quantization", "multimodal"),
@@ -15,7 +15,7 @@ _TOGETHER: dict[str, tuple[str, ...]] = {
     "data": ("data",),
     "train": ("train",),
 }
-"""The sections that exist from the first day; every other table of the definition is a section of its own after them."""
+"""The sections that exist from the first day; every other table is a section of its own after them."""
 
 
 class Tier(StrEnum):

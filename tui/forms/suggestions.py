@@ -1,4 +1,4 @@
-"""Values that a text field is likely to want, looked up on this machine: data sets, models. Nothing is asked on a network."""
+"""Values that a text field is likely to want, looked up on this machine: data sets, models. Asks no network."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ import math
 import shlex
 from dataclasses import dataclass
 
+from trainer.config import Recipe, parameters
 from tui.forms.entry import toml_text
 from tui.forms.model import FormModel
-from trainer.config import Recipe, parameters
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,9 @@ def _warmup(recipe: Recipe, steps: int | None) -> int | None:
     return None if steps is None else math.ceil(share * steps)
 
 
-def _events(strategy: str, every: float | None, steps: int | None, per_epoch: int | None, *, at_end: bool = False) -> int | None:
+def _events(
+    strategy: str, every: float | None, steps: int | None, per_epoch: int | None, *, at_end: bool = False
+) -> int | None:
     """How often something that follows a strategy happens; `at_end` adds the last step when it is not hit anyway."""
     if strategy == "no":
         return 0

@@ -22,6 +22,7 @@ from tui.widgets.top_bar import TopBar
 
 if TYPE_CHECKING:
     from tui.app import TrimtabApp
+    from tui.run_feed import RunSnapshot
 
 
 class CockpitScreen(Screen[None]):
@@ -55,6 +56,9 @@ class CockpitScreen(Screen[None]):
 
     def on_shown(self) -> None:
         """The screen has come to the front."""
+
+    def show_snapshot(self, snapshot: RunSnapshot | None) -> None:
+        """The run in the foreground was looked at again, about twice a second while the screen is in front."""
 
     def on_screen_resume(self, _event: ScreenResume) -> None:
         """Textual's event; screens override `on_shown` instead."""

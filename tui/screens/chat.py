@@ -21,6 +21,7 @@ from textual.widgets import Label
 
 from trainer.errors import UserError
 from trainer.run import RunDirectory, latest_checkpoint
+from tui.background import read_in_background
 from tui.chat_session import ChatSession
 from tui.conversation import Conversation, Source, Transcript
 from tui.locale import text
@@ -77,6 +78,7 @@ class ChatScreen(CockpitScreen):
         self._suggestion = ""
         self._transcript: Transcript | None = None
         self._notice = ""
+        self._asked_for = 0
         self._timer: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -109,8 +111,6 @@ class ChatScreen(CockpitScreen):
     def relabel(self) -> None:
         """Set every visible text again."""
         self.query_one(ChatSettings).relabel()
-        prompt = self.query_one(PromptArea)
-        prompt.placeholder = self._suggestion or text("chat.placeholder")
         self._draw()
 
     # What to talk to
@@ -118,16 +118,24 @@ class ChatScreen(CockpitScreen):
     def open(self, checkpoint: Path | None, run: Path | None, *, quiet: bool = False) -> None:
         """Load a checkpoint, or the newest one of a run; `quiet` when nobody asked for it."""
 
-        def read() -> None:
-            try:
-                opening = _opening(checkpoint, run)
-            except UserError as error:
-                if not quiet:
-                    self.app.call_from_thread(self.notify, str(error), severity="error", markup=False)
-                return
-            self.app.call_from_thread(self._take, opening)
+        self._asked_for += 1
+        number = self._asked_for
 
-        self.run_worker(read, thread=True, exclusive=True, group="open", exit_on_error=False)
+        def read() -> _Opening | UserError:
+            try:
+                return _opening(checkpoint, run)
+            except UserError as error:
+                return error
+
+        def take(found: _Opening | UserError) -> None:
+            if number != self._asked_for:
+                return  # something else was asked for meanwhile
+            if isinstance(found, _Opening):
+                self._take(found)
+            elif not quiet:
+                self.notify(str(found), severity="error", markup=False)
+
+        read_in_background(self, read, take)
 
     def _take(self, opening: _Opening) -> None:
         if opening.path == self._path and self.session.phase in ("loading", "ready", "answering"):
@@ -148,6 +156,7 @@ class ChatScreen(CockpitScreen):
             settings.system = opening.system
         self.conversation = Conversation()
         self.session.load(target)
+        self.action_write()
         self.relabel()
         self._follow()
 
@@ -200,7 +209,8 @@ class ChatScreen(CockpitScreen):
 
     def action_clear(self) -> None:
         """Begin a new conversation; the old one stays in its transcript."""
-        self.session.give_up() if self.session.phase == "answering" else None
+        if self.session.phase == "answering":
+            self.session.give_up()
         self.conversation = Conversation()
         self._transcript = None
         self._draw()
@@ -241,7 +251,8 @@ class ChatScreen(CockpitScreen):
     def _may_ask(self) -> bool:
         last = self.conversation.last
         if last is not None and any(not answer.complete for answer in last.answers):
-            self.notify(text("chat.still_answering"), severity="warning")
+            loading = self.session.phase == "loading"
+            self.notify(text("chat.still_loading" if loading else "chat.still_answering"), severity="warning")
             return False
         problem = self.query_one(ChatSettings).problem
         if problem:
@@ -287,7 +298,11 @@ class ChatScreen(CockpitScreen):
         if not self.is_mounted:
             return
         self.query_one("#chat-head", Label).update(self._head())
-        self.query_one(PromptArea).border_title = self._status()
+        prompt = self.query_one(PromptArea)
+        prompt.border_title = self._status()
+        prompt.placeholder = (
+            self._suggestion if self._suggestion and not self.conversation.exchanges else text("chat.placeholder")
+        )
         self.query_one(ChatLog).show(self._blocks())
 
     def _blocks(self) -> list[Block]:
@@ -319,7 +334,7 @@ class ChatScreen(CockpitScreen):
                 return text("chat.status_answering", tokens=session.tokens, seconds=seconds)
             case "ready":
                 loaded = session.loaded
-                return text("chat.status_ready", device=loaded.device if loaded else "?")
+                return text("chat.status_ready", device=loaded.device) if loaded else text("chat.status_gone")
             case "failed":
                 return text("chat.status_failed")
         return text("chat.status_empty")
@@ -339,7 +354,8 @@ def _opening(checkpoint: Path | None, run: Path | None) -> _Opening:
         if found is None:
             raise UserError(text("chat.no_checkpoint", run=directory.name))
         checkpoint = found.path
-    title = f"{directory.name} · {checkpoint.name}"
+    step = checkpoint.name.removeprefix("step-").lstrip("0") or "0"
+    title = text("chat.checkpoint_title", run=directory.name, step=step)
     with contextlib.suppress(UserError):
         recipe = directory.recipe()
         prompts = recipe.train.sample_prompts or [text("chat.first_prompt")]

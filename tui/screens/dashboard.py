@@ -5,7 +5,6 @@ Shows snapshots that the feed has taken from the run directory and drops command
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -41,6 +40,7 @@ class DashboardScreen(CockpitScreen):
     VERTICAL_BREAKPOINTS = [(0, "-tiny-height"), (15, "-low"), (32, "-high")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "pause", "dashboard.key_pause", id="dashboard.pause"),
+        Binding("p", "go_on", "dashboard.key_go_on", id="dashboard.go_on"),
         Binding("c", "chat", "dashboard.key_chat", id="dashboard.chat"),
         Binding("R", "resume", "dashboard.key_resume", id="dashboard.resume"),
         Binding("r", "learning_rate", "dashboard.key_learning_rate", id="dashboard.learning_rate"),
@@ -55,8 +55,8 @@ class DashboardScreen(CockpitScreen):
         Binding("z", "maximise", "dashboard.key_maximise", id="dashboard.maximise"),
         Binding("left", "cursor(-1)", "dashboard.key_cursor_left", show=False, id="dashboard.cursor_left"),
         Binding("right", "cursor(1)", "dashboard.key_cursor_right", show=False, id="dashboard.cursor_right"),
-        Binding("shift+left", "cursor(-10)", "dashboard.key_cursor_far_left", show=False, id="dashboard.cursor_far_left"),
-        Binding("shift+right", "cursor(10)", "dashboard.key_cursor_far_right", show=False, id="dashboard.cursor_far_right"),
+        Binding("shift+left", "cursor(-10)", "dashboard.key_cursor_far_left", show=False, id="dashboard.far_left"),
+        Binding("shift+right", "cursor(10)", "dashboard.key_cursor_far_right", show=False, id="dashboard.far_right"),
         Binding("right_square_bracket", "zoom(0.5)", "dashboard.key_zoom_in", show=False, id="dashboard.zoom_in"),
         Binding("left_square_bracket", "zoom(2.0)", "dashboard.key_zoom_out", show=False, id="dashboard.zoom_out"),
         Binding("right_curly_bracket", "pan(0.25)", "dashboard.key_pan_right", show=False, id="dashboard.pan_right"),
@@ -119,10 +119,10 @@ class DashboardScreen(CockpitScreen):
         """Set every text again."""
         for chart in self.query(Chart):
             chart.relabel()
-        for pane in self.query(LinesPane):
-            pane.relabel()
-        for pane in self.query(MachinePane):
-            pane.relabel()
+        for lines in self.query(LinesPane):
+            lines.relabel()
+        for machine in self.query(MachinePane):
+            machine.relabel()
         self.query_one(StatusLine).relabel()
         self.show_snapshot(self._snapshot)
 
@@ -311,8 +311,12 @@ class DashboardScreen(CockpitScreen):
         return self._controls.is_possible(action, self._snapshot)
 
     def action_pause(self) -> None:
-        """Pause or go on."""
-        self._controls.pause(self._snapshot)
+        """Wait, with everything kept in memory."""
+        self._controls.send("pause")
+
+    def action_go_on(self) -> None:
+        """End the pause."""
+        self._controls.send("resume")
 
     def action_save(self) -> None:
         """A checkpoint now."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Set as AbstractSet
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,16 +16,19 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Static
 from textual.widgets.option_list import Option
 
+from trainer.config import PresetInfo
 from tui.locale import text
 from tui.widgets.field_editor import ChoiceList
-from trainer.config import PresetInfo
 
+_PICK_WIDTH = 84
+"""Cells of the list of presets, as the sheet has it."""
 _NAME = re.compile(r"[^\W_][\w.+=-]{0,99}")
 
 
 class ConfirmDialog(ModalScreen[bool]):
     """A question with one dangerous answer: Enter or `y` does it, Escape or `n` does not."""
 
+    CSS_PATH = "../theme/preset_dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter,y", "answer(True)", "setup.key_yes", id="confirm.yes"),
         Binding("escape,n", "answer(False)", "setup.key_no", id="confirm.no"),
@@ -58,6 +61,7 @@ class SaveRequest:
 class SaveDialog(ModalScreen[SaveRequest | None]):
     """Asks for the name of a preset; one of one's own is overwritten only after a second Enter."""
 
+    CSS_PATH = "../theme/preset_dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "setup.key_cancel", id="save.cancel")]
 
     def __init__(self, name: str, description: str, *, own: AbstractSet[str], shipped: AbstractSet[str]) -> None:
@@ -118,6 +122,7 @@ class SaveDialog(ModalScreen[SaveRequest | None]):
 class PickDialog(ModalScreen[str | None]):
     """A list of presets; gives the name of the chosen one."""
 
+    CSS_PATH = "../theme/preset_dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "cancel", "setup.key_cancel", id="pick.cancel")]
 
     def __init__(self, presets: Sequence[PresetInfo], current: str) -> None:
@@ -127,21 +132,18 @@ class PickDialog(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """Name and description, broken ones with their error and not to be chosen."""
-        dialog = Vertical(classes="dialog preset-dialog")
+        dialog = Vertical(classes="dialog preset-dialog pick-dialog")
         dialog.border_title = text("setup.load_title")
-        width = max((cell_len(info.name) for info in self._presets), default=0) + 2
         with dialog:
-            yield ChoiceList(
-                *[
-                    Option(
-                        set_cell_size(info.name, width) + (info.error or info.description),
-                        id=info.name,
-                        disabled=info.error is not None,
-                    )
-                    for info in self._presets
-                ],
-                markup=False,
-            )
+            yield ChoiceList(*[self._option(info) for info in self._presets], markup=False)
+
+    def _option(self, info: PresetInfo) -> Option:
+        width = max(cell_len(each.name) for each in self._presets) + 2
+        room = max(width, min(_PICK_WIDTH, self.app.size.width * 9 // 10) - 10)
+        words = set_cell_size(info.name, width) + (info.error or info.description)
+        if cell_len(words) > room:
+            words = set_cell_size(words, room - 1) + "…"
+        return Option(words, id=info.name, disabled=info.error is not None)
 
     def on_mount(self) -> None:
         """Start on the preset that is open."""
@@ -163,6 +165,7 @@ class PickDialog(ModalScreen[str | None]):
 class TomlDialog(ModalScreen[None]):
     """The text of a preset's file, to read."""
 
+    CSS_PATH = "../theme/preset_dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,e,enter", "close", "setup.key_close", id="toml.close"),
         Binding("j", "scroll(1)", "setup.key_down", show=False, id="toml.down"),

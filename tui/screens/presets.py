@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Static
+from textual.widgets.data_table import ColumnKey
 
+from trainer.config import Hardware, PresetInfo, delete_preset, list_presets, load_preset, save_preset
+from trainer.errors import UserError
 from tui.forms.model import FormModel
 from tui.locale import text
 from tui.screens.base import CockpitScreen
 from tui.screens.preset_dialogs import ConfirmDialog, SaveDialog, SaveRequest, TomlDialog
-from trainer.config import Hardware, PresetInfo, delete_preset, list_presets, load_preset, save_preset
-from trainer.errors import UserError
+
+COLUMNS = ("name", "stage", "origin", "description")
 
 
 class PresetTable(DataTable[Text]):
@@ -84,12 +88,14 @@ class PresetsScreen(CockpitScreen):
         selected = self.selected
         wanted = select or (selected.name if selected else "")
         self._presets = tuple(list_presets())
+        rows = [self._cells(info) for info in self._presets]
         table = self.table
         table.clear(columns=True)
-        for column in ("name", "stage", "origin", "description"):
-            table.add_column(text(f"presets.column_{column}"), key=column)
-        for info in self._presets:
-            table.add_row(*self._cells(info), key=f"{info.shipped}-{info.name}")
+        for column, width in zip(COLUMNS, self._widths(rows), strict=True):
+            table.add_column(text(f"presets.column_{column}"), key=column, width=width)
+        for info, cells in zip(self._presets, rows, strict=True):
+            cells[-1].truncate(table.columns[ColumnKey("description")].width, overflow="ellipsis")
+            table.add_row(*cells, key=f"{info.shipped}-{info.name}")
         names = [info.name for info in self._presets]
         if wanted in names:
             table.move_cursor(row=names.index(wanted), animate=False)
@@ -105,8 +111,16 @@ class PresetsScreen(CockpitScreen):
             note = Text(info.error.splitlines()[0], style=_color(variables.get("error", "")))
         else:
             note = Text(info.description)
-        note.truncate(max(20, self.size.width - 44), overflow="ellipsis")
         return name, Text(info.stage or "–"), origin, note
+
+    def _widths(self, rows: list[tuple[Text, ...]]) -> list[int]:
+        """Each column as wide as its widest cell; the description takes what is left of the window."""
+        titles = [text(f"presets.column_{column}") for column in COLUMNS]
+        widths = [max([cell_len(title), *(row[at].cell_len for row in rows)]) for at, title in enumerate(titles)]
+        widths[0] = min(widths[0], max(12, self.size.width // 3))
+        # Two cells around every column, one at each side of the table, one for the bar.
+        widths[-1] = max(10, self.size.width - sum(widths[:-1]) - 2 * len(widths) - 3)
+        return widths
 
     def on_data_table_row_highlighted(self) -> None:
         """The note follows the cursor."""
@@ -124,7 +138,7 @@ class PresetsScreen(CockpitScreen):
         note.update(words)
         note.set_class(info is not None and info.error is not None, "-bad")
 
-    # -- what can be done with one ----------------------------------------------------------------------------------------
+    # what can be done with one
 
     def _whole(self) -> PresetInfo | None:
         """The preset under the cursor when it can be read; says why when it cannot."""

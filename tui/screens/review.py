@@ -14,6 +14,8 @@ from textual.containers import VerticalScroll
 from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
+from trainer.errors import UserError
+from trainer.run import RunDirectory, create_run, launch
 from tui.forms.model import FormModel
 from tui.forms.preflight import ask_preflight, rows_of_findings
 from tui.forms.run_names import next_run_folder, run_place
@@ -21,8 +23,6 @@ from tui.forms.summary import command_line
 from tui.locale import text
 from tui.screens.base import CockpitScreen
 from tui.widgets.review_page import ReviewPage
-from trainer.errors import UserError
-from trainer.run import RunDirectory, create_run, launch
 
 
 class ReviewScreen(CockpitScreen):
@@ -65,6 +65,7 @@ class ReviewScreen(CockpitScreen):
     def relabel(self) -> None:
         """Draw the page again."""
         self.query_one(ReviewPage).show(self.model, self._rows)
+        self.refresh_bindings()
         errors = len(self.model.errors)
         if self._starting:
             self._answer(text("setup.review_starting"))
@@ -75,7 +76,15 @@ class ReviewScreen(CockpitScreen):
         else:
             self._answer(text("setup.review_ready", folder=next_run_folder(self.model).name))
 
-    # -- checking and starting ------------------------------------------------------------------------------------------
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only keys that do something now are offered."""
+        if action == "fix":
+            return any(finding.change for finding in self.model.findings)
+        if action == "start":
+            return not self.model.errors and not self._starting
+        return super().check_action(action, parameters)
+
+    # checking and starting
 
     async def _check(self) -> None:
         findings = await ask_preflight(self.model.values())

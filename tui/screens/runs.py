@@ -13,6 +13,7 @@ from textual.widgets import DataTable, Input, Static
 
 from trainer.errors import UserError
 from trainer.run import RunDirectory, delete_run, launch
+from tui.background import read_in_background
 from tui.locale import text
 from tui.run_rows import RunCatalogue, RunDetails, RunRow
 from tui.screens.base import CockpitScreen
@@ -29,7 +30,6 @@ class RunsScreen(CockpitScreen):
     area = "runs"
     CSS_PATH = "../theme/runs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "attach", "runs.key_attach", id="runs.attach"),
         Binding("c", "chat", "runs.key_chat", id="runs.chat"),
         Binding("R", "resume", "runs.key_resume", id="runs.resume"),
         Binding("x", "stop", "runs.key_stop", id="runs.stop"),
@@ -43,6 +43,7 @@ class RunsScreen(CockpitScreen):
         super().__init__()
         self._catalogue = RunCatalogue()
         self._rows: list[RunRow] = []
+        self._reading = False
         self._read_once = False
         self._detailed: tuple[object, ...] = ()
 
@@ -76,17 +77,14 @@ class RunsScreen(CockpitScreen):
     # Reading
 
     def read_runs(self) -> None:
-        """Read all runs in a thread and show them; does nothing while another screen is in front."""
-        if self.is_current:
-            self.run_worker(self._read, thread=True, exclusive=True, group="runs", exit_on_error=False)
-
-    def _read(self) -> None:
-        rows = self._catalogue.rows()
-        if self.is_running:
-            self.app.call_from_thread(self.show_rows, rows)
+        """Read all runs in a thread and show them; does nothing while another screen is in front, or a read goes on."""
+        if self.is_current and not self._reading:
+            self._reading = True
+            read_in_background(self, self._catalogue.rows, self.show_rows)
 
     def show_rows(self, rows: list[RunRow]) -> None:
         """Show these runs."""
+        self._reading = False
         self._rows = rows
         self._read_once = True
         self._draw()
@@ -119,12 +117,7 @@ class RunsScreen(CockpitScreen):
             self.query_one(RunDetailsPane).show(None)
             return
 
-        def read() -> None:
-            details = self._catalogue.details(row, verify=verify)
-            if self.is_running:
-                self.app.call_from_thread(self._show_details, details)
-
-        self.run_worker(read, thread=True, exclusive=True, group="details", exit_on_error=False)
+        read_in_background(self, lambda: self._catalogue.details(row, verify=verify), self._show_details)
 
     def _show_details(self, details: RunDetails) -> None:
         row = self.query_one(RunTable).current
@@ -134,7 +127,7 @@ class RunsScreen(CockpitScreen):
     # Actions on the selected run
 
     @on(DataTable.RowSelected)
-    def action_attach(self) -> None:
+    def _open_selected(self) -> None:
         """Show the run on the dashboard."""
         row = self.query_one(RunTable).current
         if row is not None:

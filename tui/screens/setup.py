@@ -11,6 +11,8 @@ from textual.binding import Binding, BindingType
 from textual.timer import Timer
 from textual.widgets import Label
 
+from trainer.config import Hardware, Preset, list_presets, load_preset, save_preset
+from trainer.errors import UserError
 from tui.forms.model import FormModel
 from tui.forms.preflight import ask_preflight, rows_of_findings
 from tui.forms.run_names import next_run_folder
@@ -22,8 +24,6 @@ from tui.screens.base import CockpitScreen
 from tui.screens.preset_dialogs import ConfirmDialog, PickDialog, SaveDialog, SaveRequest
 from tui.screens.review import ReviewScreen
 from tui.widgets.form import Form
-from trainer.config import Hardware, Preset, list_presets, load_preset, save_preset
-from trainer.errors import UserError
 
 FIRST_PRESET = "demo"
 """Loaded when nothing else was asked for: it runs on any machine."""
@@ -94,7 +94,7 @@ class SetupScreen(CockpitScreen):
             return False
         return super().check_action(action, parameters)
 
-    # -- presets ------------------------------------------------------------------------------------------------------
+    # presets
 
     def _open(self, name: str) -> None:
         try:
@@ -162,7 +162,7 @@ class SetupScreen(CockpitScreen):
     def _preset_name(self) -> str:
         return self.model.preset.name if self.model.preset else FIRST_PRESET
 
-    # -- while it is edited ---------------------------------------------------------------------------------------------
+    # while it is edited
 
     def on_form_changed(self, message: Form.Changed) -> None:
         """Look at model and data again soon; the plan at once."""

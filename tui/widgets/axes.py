@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 _GROWTH = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 _TICK_STEPS = (1.0, 2.0, 5.0, 10.0)
+_LOG_PARTS = (0.0, math.log10(2), math.log10(5))
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,16 @@ def value_limits(low: float, high: float, previous: Limits | None, count: int = 
     return Limits(math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step)
 
 
+def log_limits(low: float, high: float, previous: Limits | None) -> Limits:
+    """The same for exponents of ten: the ends lie on 1, 2 or 5 times a power of ten."""
+    if previous is not None and previous.low <= low and high <= previous.high and high - low >= previous.span / 2:
+        return previous
+    places = [exponent + part for exponent in range(math.floor(low) - 1, math.ceil(high) + 2) for part in _LOG_PARTS]
+    below = max(place for place in places if place <= low + 1e-9)
+    above = min(place for place in places if place >= high - 1e-9)
+    return Limits(below, above) if above > below else Limits(below, below + 1)
+
+
 def ticks(limits: Limits, count: int) -> list[float]:
     """Round positions inside the limits, both ends included where they are round."""
     step = tick_step(limits.span, count)
@@ -81,10 +93,15 @@ def tick_labels(values: Sequence[float]) -> list[str]:
     """Labels with just enough digits to tell the ticks apart: `0.5`, `1.25`, `2e-4`, `15k`."""
     if not values:
         return []
-    distances = [abs(b - a) for a, b in zip(values, values[1:], strict=False) if b != a]
+    distances = [abs(b - a) for a, b in pairwise(values) if b != a]
     largest = max(abs(value) for value in values)
     if largest and not 1e-3 <= largest < 1e6:
-        return [_scientific(value, 2) if value else "0" for value in values]
+        labels: list[str] = []
+        for digits in (2, 3, 4):
+            labels = [_short_scientific(value, digits) if value else "0" for value in values]
+            if len(set(labels)) == len(labels):
+                break
+        return labels
     step = min(distances) if distances else largest or 1.0
     decimals = max(0, min(6, -math.floor(math.log10(step) + 1e-9))) if step else 0
     if largest >= 10_000 and all(abs(value / 100 - round(value / 100)) < 1e-6 for value in values):
@@ -123,7 +140,12 @@ def short_number(value: float) -> str:
 
 def _scientific(value: float, digits: int) -> str:
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    return f"{_trim(mantissa) if digits == 2 else mantissa}e{int(exponent)}"
+    return f"{mantissa}e{int(exponent)}"
+
+
+def _short_scientific(value: float, digits: int) -> str:
+    mantissa, _, exponent = _scientific(value, digits).partition("e")
+    return f"{_trim(mantissa)}e{exponent}"
 
 
 def _trim(number: str) -> str:

@@ -1,4 +1,4 @@
-"""Composes one picture of a chart: axes, curves, evaluation points, the ruler of marks. Runs in a thread, knows no widget.
+"""Composes one picture of a chart: axes, curves, evaluation points, ruler of marks. Runs in a thread, knows no widget.
 
 A picture is rows of (text, role) runs; the widget turns roles into the colours of the theme.
 """
@@ -88,7 +88,7 @@ class Picture:
 
 
 def window_limits(window: Window | None, content: ChartContent) -> Limits:
-    """The two ends of the step axis. A following window moves on by quarters of itself, so that it mostly stands still."""
+    """The two ends of the step axis. A following window moves on by quarters of itself: it mostly stands still."""
     if window is None:
         return Limits(0, axes.step_limit(content.last_step, content.total_steps))
     span = max(4, window.span)
@@ -99,7 +99,9 @@ def window_limits(window: Window | None, content: ChartContent) -> Limits:
     return Limits(end - span, end)
 
 
-def build_picture(request: ChartRequest, content: ChartContent, figure: PlotFigure, previous: Picture | None) -> Picture:
+def build_picture(
+    request: ChartRequest, content: ChartContent, figure: PlotFigure, previous: Picture | None = None
+) -> Picture:
     """Draw. `previous` is the last picture of this chart: its value axis is kept while it fits."""
     across = window_limits(request.window, content)
     first, last = int(across.low), int(across.high)
@@ -117,7 +119,11 @@ def build_picture(request: ChartRequest, content: ChartContent, figure: PlotFigu
     marks = tuple(mark for mark in content.marks if first <= mark.step <= last)
     if not values:
         return Picture(request, _blank(request), across, marks=marks)
-    upwards = axes.value_limits(min(values), max(values), _kept_limits(request, previous), max(3, plot_height // 3))
+    kept = _kept_limits(request, previous)
+    if request.log:
+        upwards = axes.log_limits(min(values), max(values), kept)
+    else:
+        upwards = axes.value_limits(min(values), max(values), kept, max(3, plot_height // 3))
     lines = [Curve(part.steps, part.values) for part in drawn[:2]]
     body = figure.rows(inner, plot_height, across, upwards, lines, ascii_only=request.ascii_only)
     roles = ("raw" if smooth.steps else "smooth", "smooth")

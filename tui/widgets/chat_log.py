@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -18,8 +18,17 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
+from tui.themes import role_style
+
 Role = Literal["you", "tuned", "base", "note", "error"]
 
+_COLOURS: dict[Role, str] = {
+    "you": "accent",
+    "tuned": "success",
+    "base": "primary",
+    "note": "muted",
+    "error": "error",
+}
 _NARROW = 40
 _WIDEST_TEXT = 100
 _LABEL_GAP = 2
@@ -47,15 +56,6 @@ class _Line:
 
 class ChatLog(ScrollView, can_focus=True):
     """All blocks of the conversation; stays at its end while it is there."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "chat-log--you",
-        "chat-log--tuned",
-        "chat-log--base",
-        "chat-log--note",
-        "chat-log--error",
-        "chat-log--foot",
-    }
 
     def __init__(self, **widget_arguments: Any) -> None:
         super().__init__(**widget_arguments)
@@ -141,11 +141,11 @@ class ChatLog(ScrollView, can_focus=True):
         return strip.apply_offsets(0, at)
 
     def _segments(self, line: _Line, at: int, ground: Style) -> list[Segment]:
-        mark = ground + self.get_component_rich_style(f"chat-log--{line.role}", partial=True)
+        mark = ground + role_style(self.app, _COLOURS[line.role], bold=line.role not in ("note", "error"))
         label_width = self._label_width()
         words = mark if line.role in ("note", "error") else ground
         if line.foot:
-            words = ground + self.get_component_rich_style("chat-log--foot", partial=True)
+            words = ground + role_style(self.app, "muted")
         shown = Text(end="", no_wrap=True)
         label = set_cell_size(line.label, label_width) if label_width else line.label
         shown.append(label, mark).append(line.text, words)

@@ -50,13 +50,12 @@ class ChatSettings(VerticalScroll, can_focus=False):
         for field in self.query(Input):
             field.cursor_blink = False
         self.relabel()
-        self._mark()
 
     def relabel(self) -> None:
         """Set every visible text again."""
         self.query_one("#system-label", Label).update(text("chat.system_prompt"))
         self.query_one("#generation-label", Label).update(text("chat.generation"))
-        self._show_help()
+        self._mark()
 
     @property
     def system(self) -> str:
@@ -119,6 +118,11 @@ class ChatSettings(VerticalScroll, can_focus=False):
         for name, one in self._parameters.items():
             row = self.query_one(f"#row-{name}")
             row.set_class(name in self._problems, "-wrong")
+            if one.kind == "bool":
+                # The tick is told by its colour alone.
+                self.query_one(f"#setting-{name}", Checkbox).label = text(
+                    "chat.on" if self.values[name] else "chat.off"
+                )
             row.set_class(not self._applies(one), "-idle")
         self._show_help()
 

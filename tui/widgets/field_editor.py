@@ -1,32 +1,50 @@
-"""The editor of one field, laid over its row: a line of text, a list of choices, or a text area. It changes nothing itself:
-it hands what was typed to the form and shows the form's answer when that refuses.
+"""The editor of one field, laid over its row: a line of text, a list of choices, or a text area.
+
+It changes nothing itself: it hands what was typed to the form and shows the form's answer when that refuses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.cells import cell_len
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.geometry import Region
-from textual.message import Message
 from textual.widgets import Input, Label, OptionList, TextArea
 from textual.widgets.option_list import Option
 
+from trainer.config import Parameter
 from tui.forms.entry import EntryError, entry_text, shown_text
 from tui.locale import text
-from trainer.config import Parameter
+from tui.widgets.ordered_keys import OrderedKeys
 
-Taker = Callable[[str, str], None]
+Take = Callable[[str, str], object]
 """Takes `table.name` and what was typed; raises EntryError when it is no value of the field."""
+Done = Callable[[str, bool], None]
+"""Told `table.name` and whether the field has a new value, when the editor is to be closed."""
 
 
-class ChoiceList(OptionList):
-    """A list of choices that also listens to j and k."""
+class LineInput(OrderedKeys, Input):
+    """A line of text; Enter is handed over at once when there is a `submit`."""
+
+    submit: Callable[[str], None] | None = None
+
+    async def action_submit(self) -> None:
+        """Enter."""
+        if self.submit is None:
+            await super().action_submit()
+        else:
+            self.submit(self.value)
+
+
+class ChoiceList(OrderedKeys, OptionList):
+    """A list of choices that also listens to j and k; a choice is handed over at once when there is a `submit`."""
+
+    submit: Callable[[str], None] | None = None
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "cursor_down", "setup.key_down", show=False, id="choices.down"),
@@ -34,28 +52,35 @@ class ChoiceList(OptionList):
         Binding("space", "select", "setup.key_choose", show=False, id="choices.choose"),
     ]
 
+    def action_select(self) -> None:
+        """Enter or space."""
+        option = self.highlighted_option
+        if self.submit is None or option is None:
+            super().action_select()
+        elif not option.disabled:
+            self.submit(option.id or "")
+
 
 class FieldEditor(Vertical):
-    """Opened for one field; closes itself by posting `Closed`."""
+    """Opened for one field; says when it is done."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", "setup.key_cancel", id="editor.cancel"),
-        Binding("ctrl+s", "take_text", "setup.key_accept", show=False, id="editor.accept"),
+        Binding("ctrl+s,tab,shift+tab", "take_text", "setup.key_accept", show=False, id="editor.accept"),
+        Binding("down", "suggestions", "setup.key_down", show=False, id="editor.suggestions"),
     ]
 
-    @dataclass
-    class Closed(Message):
-        """The editor is done; `taken` when the field has a new value."""
-
-        key: str
-        taken: bool
-
-    def __init__(self, parameter: Parameter, value: object, take: Taker, *, suggestions: Sequence[str] = ()) -> None:
+    def __init__(
+        self, parameter: Parameter, value: object, take: Take, done: Done, *, suggestions: Sequence[str] = ()
+    ) -> None:
         super().__init__()
         self._parameter = parameter
         self._value = value
         self._take = take
+        self._done = done
         self._suggestions = tuple(suggestions)
+        self._refusal = ""
+        self._places: tuple[Region, Region] | None = None
 
     def compose(self) -> ComposeResult:
         """One editing widget and, below it, the line for a refusal."""
@@ -68,10 +93,10 @@ class FieldEditor(Vertical):
             area.border_subtitle = text("setup.editor_keys")
             yield area
         else:
-            yield Input(entry_text(one, self._value), select_on_focus=False, compact=True)
-            if self._suggestions:
-                yield ChoiceList(*[Option(word, id=word) for word in self._suggestions], markup=False)
+            yield LineInput(entry_text(one, self._value), select_on_focus=False, compact=True)
         yield Label("", id="editor-error", markup=False)
+        if self._suggestions and not self.wants_height:
+            yield ChoiceList(*[Option(word, id=word) for word in self._suggestions], markup=False)
 
     def on_mount(self) -> None:
         """The keys go to the editing widget; a choice list starts on the value of now."""
@@ -82,9 +107,15 @@ class FieldEditor(Vertical):
             now = "" if self._value is None else shown_text(self._value)
             widget.highlighted = words.index(now) if now in words else 0
         elif isinstance(widget, Input):
+            for suggested in self.query(ChoiceList):
+                suggested.highlighted = None
             widget.cursor_blink = False
             widget.cursor_position = len(widget.value)
-        widget.focus()
+        for line in self.query(LineInput):
+            line.submit = self._try
+        for choices in self.query(ChoiceList):
+            choices.submit = self._choose
+        self.screen.set_focus(widget)
 
     @property
     def wants_height(self) -> bool:
@@ -98,6 +129,7 @@ class FieldEditor(Vertical):
 
     def place(self, value: Region, room: Region) -> None:
         """Lay the editor over the value's place (`value`), inside `room`; both in the coordinates of the parent."""
+        self._places = (value, room)
         if self.chooses:
             height = min(len(self._options()) + 2, max(3, room.height))
             top = min(value.y - 1, room.bottom - height)
@@ -106,16 +138,15 @@ class FieldEditor(Vertical):
         elif self._parameter.form.multiline:
             height, width, left, top = min(9, room.height), room.width, room.x, min(value.y, room.bottom - 9)
         else:
-            height, width, left, top = 2 + min(6, len(self._suggestions)), value.width, value.x, value.y
+            rows = min(8, len(self._suggestions)) + self._refusal_rows(value.width)
+            height, width, left, top = 1 + rows, value.width, value.x, value.y
             top = min(top, room.bottom - height)
         self.styles.width = min(width, room.width)
         self.styles.height = height
         self.styles.offset = (max(room.x, min(left, room.right - width)), max(room.y, top))
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter takes the text; it starts nothing else."""
-        event.stop()
-        self._try(event.value)
+    def _refusal_rows(self, width: int) -> int:
+        return len(Text(self._refusal).wrap(self.app.console, max(1, width))) if self._refusal else 0
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """A new letter takes the refusal away: half-typed text is not judged."""
@@ -123,16 +154,21 @@ class FieldEditor(Vertical):
         self._refuse("")
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """A choice, or a suggestion, is taken as it stands."""
+        """A click on a choice."""
         event.stop()
-        self._try(event.option.id or "")
+        self._choose(event.option.id or "")
 
-    def on_key(self, event: object) -> None:
+    def _choose(self, word: str) -> None:
+        """A choice, or a suggestion, is taken as it stands; after a comma a suggestion is added."""
+        begun = next((line.value.rstrip() for line in self.query(Input)), "")
+        self._try(f"{begun} {word}" if begun.endswith(",") else word)
+
+    def action_suggestions(self) -> None:
         """Down from the line goes into the suggestions."""
-        key = getattr(event, "key", "")
-        if key == "down" and self._suggestions and isinstance(self.screen.focused, Input):
-            self.query_one(ChoiceList).focus()
-            self.query_one(ChoiceList).highlighted = 0
+        if self._suggestions and not self.chooses:
+            choices = self.query_one(ChoiceList)
+            choices.highlighted = 0
+            self.screen.set_focus(choices)
 
     def action_take_text(self) -> None:
         """Take the text of the line or the area."""
@@ -143,7 +179,7 @@ class FieldEditor(Vertical):
 
     def action_cancel(self) -> None:
         """Close without a change."""
-        self.post_message(self.Closed(self._parameter.key, taken=False))
+        self._done(self._parameter.key, False)
 
     def _options(self) -> list[Option]:
         choices = self._parameter.choices or ("true", "false")
@@ -164,8 +200,13 @@ class FieldEditor(Vertical):
         except EntryError as error:
             self._refuse(str(error))
         else:
-            self.post_message(self.Closed(self._parameter.key, taken=True))
+            self._done(self._parameter.key, True)
 
     def _refuse(self, words: str) -> None:
+        if words == self._refusal:
+            return
+        self._refusal = words
         self.query_one("#editor-error", Label).update(words)
         self.set_class(bool(words), "-refused")
+        if self._places is not None:
+            self.place(*self._places)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from rich.cells import cell_len
+from rich.console import Group
 from rich.style import Style
+from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
+from trainer.config import Finding
 from tui.forms.explain import Explanation, change_text, finding_text
 from tui.locale import text
 from tui.widgets.component_style import component_style
-from trainer.config import Finding
 
 SIGNS = {"error": "!", "warning": "?", "info": "i"}
 
@@ -51,7 +52,7 @@ class FieldHelp(VerticalScroll, can_focus=False):
         else:
             self._words.update(self._pane(explanation))
 
-    def _pane(self, told: Explanation) -> Text:
+    def _pane(self, told: Explanation) -> Group:
         words = Text()
         words.append(f"{told.name}\n", style=self._part("title"))
         if told.closed:
@@ -59,13 +60,11 @@ class FieldHelp(VerticalScroll, can_focus=False):
         for finding in told.findings:
             words.append_text(self._finding(finding))
             words.append("\n")
-        words.append(f"\n{told.help}\n\n", style=Style())
-        width = max((cell_len(label) for label, _ in told.facts), default=0) + 2
+        words.append(f"\n{told.help}\n", style=Style())
+        facts = Table.grid(padding=(0, 2, 0, 0))
         for label, fact in told.facts:
-            words.append(label + " " * (width - cell_len(label)), style=self._part("label"))
-            words.append(f"{fact}\n", style=Style())
-        words.rstrip()
-        return words
+            facts.add_row(Text(label, style=self._part("label"), no_wrap=True), Text(fact, style=Style()))
+        return Group(words, facts)
 
     def _strip(self, told: Explanation) -> Text:
         words = Text()

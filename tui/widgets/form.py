@@ -1,4 +1,4 @@
-"""A form generated from the definition: sections, one list of fields, help and plan beside it. It changes its model only.
+"""A form generated from the definition: sections, one list of fields, help and plan beside it. It changes its model.
 
 Not for presets, starting runs or reading data: screens do that. Posts `Form.Changed` after every change of the model.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Horizontal, Vertical
@@ -16,6 +17,7 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.widgets import Input, Label
 
+from trainer.config import Parameter, parameter
 from tui.forms.entry import EntryError
 from tui.forms.explain import explain
 from tui.forms.lines import closed_reason, lines_of, table_title
@@ -23,12 +25,11 @@ from tui.forms.model import FormModel
 from tui.forms.search import search
 from tui.forms.sections import Section, Tier, rows_of, section_of, sections_of
 from tui.locale import text
-from tui.widgets.field_editor import FieldEditor
+from tui.widgets.field_editor import FieldEditor, LineInput
 from tui.widgets.field_help import FieldHelp
 from tui.widgets.parameter_list import ParameterList
 from tui.widgets.plan_pane import PlanPane
 from tui.widgets.section_bar import SectionBar, SectionTab
-from trainer.config import parameter
 
 Suggest = Callable[[str], Sequence[str]]
 """Gives the known values of a text field, such as the registered data sets."""
@@ -48,7 +49,8 @@ class Form(Container):
         Binding("right,l,tab", "section(1)", "setup.key_section_next", show=False, id="form.section_next"),
         Binding("i", "more_help", "setup.key_more_help", show=False, id="form.more_help"),
         Binding("n", "next_finding", "setup.key_next_finding", show=False, id="form.next_finding"),
-        Binding("escape", "leave_search", "setup.key_leave_search", show=False, id="form.leave_search"),
+        Binding("down", "into_list", "setup.key_down", show=False, id="form.into_list"),
+        Binding("escape", "leave_search", "setup.key_leave_search", id="form.leave_search"),
     ]
 
     @dataclass
@@ -66,15 +68,17 @@ class Form(Container):
         self._suggest = suggest
         self._compact = False
         self._cursor_of: dict[str, str] = {}
+        self._editor: FieldEditor | None = None
+        self._searched = ""
 
     def compose(self) -> ComposeResult:
         """Sections, list, search line, help and plan."""
         yield SectionBar(id="form-sections")
         with Vertical(id="form-middle"):
-            yield ParameterList(id="form-list")
+            yield ParameterList(self._open, id="form-list")
             with Horizontal(id="form-search-line"):
                 yield Label("/", id="form-search-sign")
-                yield Input(id="form-search", select_on_focus=False, compact=True)
+                yield LineInput(id="form-search", select_on_focus=False, compact=True)
                 yield Label("", id="form-search-count", markup=False)
         with Vertical(id="form-side"):
             yield FieldHelp(id="form-help")
@@ -82,7 +86,9 @@ class Form(Container):
 
     def on_mount(self) -> None:
         """The list has the keys from the start."""
-        self.query_one("#form-search", Input).cursor_blink = False
+        line = self.query_one("#form-search", LineInput)
+        line.cursor_blink = False
+        line.submit = lambda _typed: self.action_into_list()
         self.refresh_form()
         self.fields.focus()
 
@@ -104,12 +110,14 @@ class Form(Container):
     @property
     def typing(self) -> bool:
         """Is something being typed, so that letters are no keys?"""
-        return bool(self.query(FieldEditor)) or self.query_one("#form-search", Input).has_focus
+        return self._editor is not None or self.query_one("#form-search", Input).has_focus
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only keys that do something here and now are offered."""
+        if action == "into_list":
+            return self.query_one("#form-search", Input).has_focus
         if action == "leave_search":
-            return self.searching and not self.query(FieldEditor)
+            return self.searching and self._editor is None
         if self.typing:
             return False
         key = self.fields.key
@@ -124,7 +132,7 @@ class Form(Container):
                 return self.only_changed or bool(self.model.changes)
         return True
 
-    # -- showing ------------------------------------------------------------------------------------------------------
+    # showing
 
     def use_model(self, model: FormModel) -> None:
         """Show another model from its beginning."""
@@ -152,15 +160,14 @@ class Form(Container):
         bar.active = "" if self.searching else self.section
         bar.refresh()
         if self.searching:
-            found = search(self.model, self.query_one("#form-search", Input).value)
+            self._searched = self.query_one("#form-search", Input).value
+            found = search(self.model, self._searched)
             lines = lines_of(self.model, found)
             self.query_one("#form-search-count", Label).update(text("setup.found", count=len(found)))
             self.fields.empty_text = text("setup.nothing_found")
         else:
-            rows = next(
-                (rows_of(self.model, one, self.tier, only_changed=self.only_changed) for one in sections if one.name == self.section),
-                (),
-            )
+            section = next((one for one in sections if one.name == self.section), None)
+            rows = () if section is None else rows_of(self.model, section, self.tier, only_changed=self.only_changed)
             lines = lines_of(self.model, rows)
             self.fields.empty_text = text("setup.nothing_changed" if self.only_changed else "setup.nothing_here")
         self.fields.show_lines(lines, select=select)
@@ -176,7 +183,7 @@ class Form(Container):
         key = self.fields.key
         self.query_one(FieldHelp).show(explain(self.model, key) if key else None)
 
-    # -- moving -------------------------------------------------------------------------------------------------------
+    # moving
 
     def on_parameter_list_highlighted(self, message: ParameterList.Highlighted) -> None:
         """Help follows the cursor; each section keeps its own place."""
@@ -213,6 +220,7 @@ class Form(Container):
         self.only_changed = False
         self.section = section_of(key)
         self.refresh_form(select=key)
+        self.post_message(self.Changed(()))
 
     def action_next_finding(self) -> None:
         """To the next field that a finding names, through all sections."""
@@ -224,7 +232,7 @@ class Form(Container):
         here = fields.index(self.fields.key) if self.fields.key in fields else -1
         self.go_to(fields[(here + 1) % len(fields)])
 
-    # -- showing more or less -----------------------------------------------------------------------------------------
+    # showing more or less
 
     def action_tier(self) -> None:
         """Basic, advanced, expert, and round again."""
@@ -246,7 +254,7 @@ class Form(Container):
         """Open the search line."""
         self.add_class("-searching")
         line = self.query_one("#form-search", Input)
-        line.focus()
+        self.screen.set_focus(line)
         line.cursor_position = len(line.value)
         self.refresh_form()
 
@@ -257,7 +265,7 @@ class Form(Container):
         key = self.fields.key
         self.remove_class("-searching")
         self.query_one("#form-search", Input).value = ""
-        self.fields.focus()
+        self.screen.set_focus(self.fields)
         if key and self.model.applies(key) and any(one.name == section_of(key) for one in self._all_shown(key)):
             self.go_to(key)
         else:
@@ -270,25 +278,22 @@ class Form(Container):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search while it is typed."""
         event.stop()
-        if self.searching:
+        self._search_again()
+
+    def _search_again(self) -> None:
+        if self.searching and self._searched != self.query_one("#form-search", Input).value:
             self.refresh_form(select="")
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter goes from the search line into the list."""
-        event.stop()
-        self.fields.focus()
+    def action_into_list(self) -> None:
+        """Enter and down go from the search line into the list."""
+        self._search_again()
+        self.screen.set_focus(self.fields)
 
-    def on_key(self, event: object) -> None:
-        """Down from the search line goes into the list too."""
-        if getattr(event, "key", "") == "down" and self.query_one("#form-search", Input).has_focus:
-            self.fields.focus()
+    # changing
 
-    # -- changing -----------------------------------------------------------------------------------------------------
-
-    def on_parameter_list_opened(self, message: ParameterList.Opened) -> None:
+    async def _open(self, key: str) -> None:
         """Switch a yes-or-no field at once; open an editor for any other."""
-        message.stop()
-        one = parameter(message.key)
+        one = parameter(key)
         reason = closed_reason(self.model, one)
         if reason:
             self.notify(reason, title=one.name, severity="warning", markup=False)
@@ -298,16 +303,17 @@ class Form(Container):
             now = automatic[0] if automatic else self.model.value(one.key)
             self._set(one.key, not now)
         else:
-            self._open_editor(one.key)
+            await self._open_editor(one)
 
-    def _open_editor(self, key: str) -> None:
-        if self.query(FieldEditor):
-            return
-        one = parameter(key)
-        suggestions = self._suggest(key) if self._suggest is not None else ()
-        editor = FieldEditor(one, self.model.value(key), self._take, suggestions=suggestions)
-        self.mount(editor)
-        self._place_editor(editor, key)
+    async def _open_editor(self, one: Parameter) -> None:
+        suggestions = self._suggest(one.key) if self._suggest is not None else ()
+        self._close_editor()
+        self._editor = FieldEditor(
+            one, self.model.value(one.key), self.model.enter, self._editor_done, suggestions=suggestions
+        )
+        self._place_editor(self._editor, one.key)
+        await self.mount(self._editor)
+        self.refresh_bindings()
 
     def _place_editor(self, editor: FieldEditor, key: str) -> None:
         home = self.content_region
@@ -318,19 +324,27 @@ class Form(Container):
 
     def on_resize(self) -> None:
         """An open editor follows its row."""
-        for editor in self.query(FieldEditor):
-            self.call_after_refresh(self._place_editor, editor, self.fields.key)
+        if self._editor is not None:
+            self.call_after_refresh(self._place_editor, self._editor, self.fields.key)
 
-    def _take(self, key: str, typed: str) -> None:
-        self.model.enter(key, typed)
-
-    def on_field_editor_closed(self, message: FieldEditor.Closed) -> None:
+    def _editor_done(self, key: str, taken: bool) -> None:
         """Back to the list."""
-        message.stop()
-        self.query(FieldEditor).remove()
-        self.fields.focus()
-        if message.taken:
-            self._after_change((message.key,))
+        self._close_editor()
+        self.screen.set_focus(self.fields)
+        if taken:
+            self._after_change((key,))
+
+    def _close_editor(self) -> None:
+        if self._editor is not None:
+            # Not awaited: the editor may be the one that called.
+            self._editor.remove()
+            self._editor = None
+        self.refresh_bindings()
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """A click beside an open editor closes it without a change."""
+        if self._editor is not None and not self._editor.region.contains(event.screen_x, event.screen_y):
+            self._editor_done("", False)
 
     def _set(self, key: str, value: object) -> None:
         try:
@@ -379,4 +393,3 @@ class Form(Container):
         """Set every text again after a language switch."""
         self.query_one("#form-search", Input).placeholder = text("setup.search_placeholder")
         self.refresh_form()
-

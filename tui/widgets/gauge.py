@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import set_cell_size
 from textual import events
 from textual.strip import Strip
 
@@ -95,7 +96,8 @@ def _gpu_rows(gpu: Gpu, width: int) -> list[Row]:
     load = None if gpu.utilization is None else gpu.utilization / 100
     power = _ratio(gpu.power, gpu.power_limit)
     heat = None if gpu.temperature is None else gpu.temperature / 100
-    watts = "–" if gpu.power is None else f"{gpu.power:.0f}" + (f"/{gpu.power_limit:.0f} W" if gpu.power_limit else " W")
+    limit = f"/{gpu.power_limit:.0f}" if gpu.power_limit else ""
+    watts = "–" if gpu.power is None else f"{gpu.power:.0f}{limit} W"
     name = gpu.name.removeprefix("NVIDIA ")
     return [
         ((f" GPU {gpu.index} ", "*foreground"), (name[: max(0, width - 8)], "muted")),
@@ -115,12 +117,11 @@ def _gpu_rows(gpu: Gpu, width: int) -> list[Row]:
 def _brief_gpu(gpu: Gpu, width: int) -> Row:
     memory = _ratio(gpu.memory_used, gpu.memory_total)
     figures = f"{_percent(gpu.utilization):>5} {'–' if gpu.power is None else f'{gpu.power:.0f} W':>5}"
-    return _gauge(f"GPU {gpu.index}", memory, f"{figures} {_degrees(gpu.temperature):>5}", width, load_role(memory, 0.9, 0.97))
+    amount = f"{figures} {_degrees(gpu.temperature):>5}"
+    return _gauge(f"GPU {gpu.index}", memory, amount, width, load_role(memory, 0.9, 0.97))
 
 
 def _gauge(label: str, share: float | None, amount: str, width: int, role: str) -> Row:
-    from rich.cells import set_cell_size
-
     amount_width = max(14, len(amount))
     cells = max(4, width - 10 - amount_width - 2)
     name = set_cell_size(label, 8)
@@ -145,10 +146,10 @@ def _compact_row(telemetry: Telemetry, width: int) -> Row:
         pieces.append((f"+{len(telemetry.gpus) - (1 if width < 100 else 3)} GPU   ", "muted"))
     cpu = None if telemetry.cpu_percent is None else telemetry.cpu_percent / 100
     room = 10 if not telemetry.gpus and width >= 76 else 0
-    memory = _ratio(telemetry.memory_used, telemetry.memory_total)
+    ram = _ratio(telemetry.memory_used, telemetry.memory_total)
     pieces += [(f"{text('dashboard.cpu')} ", "muted"), *bar(cpu, room, "primary")]
     pieces += [(f" {_percent(telemetry.cpu_percent):>5}   ", "foreground"), (f"{text('dashboard.ram')} ", "muted")]
-    pieces += [*bar(memory, room, load_role(memory, 0.85, 0.95))]
+    pieces += [*bar(ram, room, load_role(ram, 0.85, 0.95))]
     pieces.append((f" {measures.share(telemetry.memory_used, telemetry.memory_total)}", "foreground"))
     return tuple(pieces)
 

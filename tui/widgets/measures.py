@@ -1,4 +1,4 @@
-"""Amounts as short texts of steady width: durations, bytes, counts. Not for measured values of a run: `axes.value_text`."""
+"""Amounts as short texts: durations, bytes, counts. Not for measured values of a run: those are `axes.value_text`."""
 
 from __future__ import annotations
 

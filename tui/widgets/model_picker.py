@@ -16,9 +16,11 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
+from trainer.config import resolve_model_path
 from trainer.errors import UserError
 from trainer.paths import shipped_folder
 from trainer.run import RunDirectory, list_checkpoints, list_runs
+from tui.background import read_in_background
 from tui.locale import text
 from tui.widgets.ages import age
 
@@ -50,15 +52,22 @@ def find_choices(runs: Sequence[RunDirectory] | None = None) -> list[ChatChoice]
     if (demo / "config.json").is_file():
         bases.setdefault(str(demo))
     found.sort(key=lambda pair: pair[0], reverse=True)
-    models = [ChatChoice(base, base, text("chat.base_model")) for base in bases]
+    names = [Path(base).name for base in bases]
+    titles = [name if names.count(name) == 1 else base for name, base in zip(names, bases, strict=True)]
+    models = [ChatChoice(base, title, text("chat.base_model")) for base, title in zip(bases, titles, strict=True)]
     return [choice for _created, choice in found] + models
 
 
 def _base_model(run: RunDirectory) -> str | None:
     try:
-        return run.recipe().model.model_name_or_path
+        name = run.recipe().model.model_name_or_path
+        made_in = Path(run.identity().working_folder)
     except UserError:
         return None  # a run whose recipe is damaged still has its checkpoints
+    if not name:
+        return None
+    name = resolve_model_path(name)
+    return str(made_in / name) if (made_in / name).is_dir() else name
 
 
 class ModelPicker(ModalScreen[ChatChoice | None]):
@@ -92,12 +101,7 @@ class ModelPicker(ModalScreen[ChatChoice | None]):
         """Look for checkpoints without holding up the keys."""
         self.query_one(Input).focus()
         self._fill("")
-        self.run_worker(self._read, thread=True, exclusive=True, group="choices", exit_on_error=False)
-
-    def _read(self) -> None:
-        choices = find_choices()
-        if self.is_running:
-            self.app.call_from_thread(self.take, choices)
+        read_in_background(self, find_choices, self.take)
 
     def take(self, choices: Sequence[ChatChoice]) -> None:
         """Show these choices."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,12 +18,16 @@ from textual.strip import Strip
 
 from tui.forms.lines import Line
 from tui.widgets.component_style import component_style
+from tui.widgets.ordered_keys import OrderedKeys
+
+OpenField = Callable[[str], Awaitable[None]]
+"""Switches a yes-or-no field, or opens the editor of another; done when the editor has the keys."""
 
 MARK_WIDTH = 3
 """Cells before the name: the cursor bar, the mark, a blank."""
 
 
-class ParameterList(ScrollView, can_focus=True):
+class ParameterList(OrderedKeys, ScrollView, can_focus=True):
     """Fields one below the other: mark, name, value in a fixed column, dim words at the right edge."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -47,8 +51,7 @@ class ParameterList(ScrollView, can_focus=True):
         Binding("pagedown", "page(1)", "setup.key_page_down", show=False, id="fields.page_down"),
         Binding("home,g", "edge(False)", "setup.key_first", show=False, id="fields.first"),
         Binding("end,G", "edge(True)", "setup.key_last", show=False, id="fields.last"),
-        Binding("enter", "open", "setup.key_edit", id="fields.edit"),
-        Binding("space", "toggle", "setup.key_toggle", show=False, id="fields.toggle"),
+        Binding("enter,space", "open", "setup.key_edit", id="fields.edit"),
     ]
 
     @dataclass
@@ -57,23 +60,17 @@ class ParameterList(ScrollView, can_focus=True):
 
         key: str
 
-    @dataclass
-    class Opened(Message):
-        """The user wants to change a field; `toggle` when with the space bar."""
-
-        key: str
-        toggle: bool = False
-
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+    def __init__(self, open_field: OpenField, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id)
+        self._open_field = open_field
         self._lines: tuple[Line, ...] = ()
         self._cursor = 0
         self.empty_text = ""
 
-    # -- what is shown --------------------------------------------------------------------------------------------
+    # what is shown
 
     def show_lines(self, lines: Sequence[Line], *, select: str | None = None) -> None:
-        """Show other lines; the cursor goes to the field `select`, else stays on its field where that is still there."""
+        """Show other lines; the cursor goes to the field `select`, else stays on its own where that is still there."""
         wanted = select if select is not None else self.key
         self._lines = tuple(lines)
         keys = [line.key for line in self._lines]
@@ -110,7 +107,7 @@ class ParameterList(ScrollView, can_focus=True):
         content = self.content_region
         return Region(content.x + left, content.y + number - self.scroll_offset.y, max(4, inner.width - left), 1)
 
-    # -- moving -----------------------------------------------------------------------------------------------------
+    # moving
 
     def action_move(self, step: int) -> None:
         """To the next field in this direction, over headings; stops at the ends."""
@@ -136,22 +133,17 @@ class ParameterList(ScrollView, can_focus=True):
         if numbers:
             self._go(numbers[-1] if last else numbers[0])
 
-    def action_open(self) -> None:
-        """Ask for the editor of the field under the cursor."""
+    async def action_open(self) -> None:
+        """Open the field under the cursor, and wait for its editor: the next key belongs to that."""
         if self.key:
-            self.post_message(self.Opened(self.key))
+            await self._open_field(self.key)
 
-    def action_toggle(self) -> None:
-        """Ask to switch the field under the cursor."""
-        if self.key:
-            self.post_message(self.Opened(self.key, toggle=True))
-
-    def on_click(self, event: events.Click) -> None:
+    async def on_click(self, event: events.Click) -> None:
         """A click selects; a click on the selected field opens it."""
         number = event.get_content_offset_capture(self).y + self.scroll_offset.y
         if 0 <= number < len(self._lines) and self._lines[number].key:
             if number == self._cursor and event.chain > 1:
-                self.action_open()
+                await self.action_open()
             else:
                 self._go(number)
 
@@ -174,7 +166,7 @@ class ParameterList(ScrollView, can_focus=True):
     def _to_cursor(self) -> None:
         self.scroll_to_region(Region(0, self._cursor, 1, 1), animate=False, force=True)
 
-    # -- drawing ----------------------------------------------------------------------------------------------------
+    # drawing
 
     def render_line(self, y: int) -> Strip:
         """One line of the list."""
@@ -188,7 +180,8 @@ class ParameterList(ScrollView, can_focus=True):
         if not line.key:
             title = set_cell_size(f"   {line.name} ", min(width, cell_len(line.name) + 4))
             rule = "─" * max(0, width - cell_len(title) - 1) + " "
-            return Strip([Segment(title, plain + self._part("heading")), Segment(rule, plain + self._part("tail"))], width).crop(0, width)
+            parts = [Segment(title, plain + self._part("heading")), Segment(rule, plain + self._part("tail"))]
+            return Strip(parts).adjust_cell_length(width, plain).crop(0, width)
         return self._field(line, width, selected=number == self._cursor)
 
     def _field(self, line: Line, width: int, *, selected: bool) -> Strip:
@@ -219,7 +212,7 @@ def _fit(words: str, width: int) -> str:
 
 
 def _share(value: str, tail: str, room: int) -> tuple[str, str]:
-    """The value at the left and the tail at the right edge of `room` cells; the tail goes first when they do not fit."""
+    """The value at the left and the tail at the right edge of `room` cells; the tail goes when both do not fit."""
     space = room - cell_len(value) - 2
     if not tail or space < 6:
         return _fit(value, room), ""

@@ -18,7 +18,12 @@ from tui.widgets.component_style import component_style
 class PlanPane(Static):
     """A block of facts, or one line of them (`compact`)."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"plan-pane--title", "plan-pane--label", "plan-pane--error", "plan-pane--command"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "plan-pane--title",
+        "plan-pane--label",
+        "plan-pane--error",
+        "plan-pane--command",
+    }
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id, markup=False)

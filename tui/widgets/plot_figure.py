@@ -46,7 +46,14 @@ class PlotFigure:
             self._figure.ruler(axis).frequency(0)
 
     def rows(
-        self, width: int, height: int, across: Limits, upwards: Limits, curves: Sequence[Curve], *, ascii_only: bool = False
+        self,
+        width: int,
+        height: int,
+        across: Limits,
+        upwards: Limits,
+        curves: Sequence[Curve],
+        *,
+        ascii_only: bool = False,
     ) -> list[list[Run]]:
         """Draw the curves, later ones on top; exactly `height` rows of `width` cells.
 

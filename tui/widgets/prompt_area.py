@@ -19,7 +19,7 @@ class PromptArea(TextArea):
     """A text area that grows with what is typed; Enter sends it, ctrl+j begins a new line."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+j,shift+enter,alt+enter", "new_line", "New line", show=False, id="chat.new_line"),
+        Binding("ctrl+j,shift+enter,alt+enter", "new_line", "chat.key_new_line", show=False, id="chat.new_line"),
     ]
 
     @dataclass

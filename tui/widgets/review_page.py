@@ -48,7 +48,9 @@ class ReviewPage(Static):
         self._add_changes(page, told, model.preset.name if model.preset else "")
         automatic = [(one.name, one.value, one.reason) for one in told.automatic]
         self._add_block(page, text("setup.review_automatic"), automatic)
-        left_out = [(one.name, one.value, text("setup.applies_with", conditions=one.conditions)) for one in told.left_out]
+        left_out = [
+            (one.name, one.value, text("setup.applies_with", conditions=one.conditions)) for one in told.left_out
+        ]
         self._add_block(page, text("setup.review_left_out"), left_out)
         self._add_plan(page, model, rows)
         self.update(page)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from rich.cells import set_cell_size
 from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
@@ -20,6 +21,9 @@ from tui.widgets.ages import age
 from tui.widgets.measures import size
 from tui.widgets.state_words import state_style, state_word
 
+_FACT_CELLS = 8
+_STEP_CELLS = 10
+
 
 class RunDetailsPane(Horizontal):
     """Left: how it stands and what differs from its preset. Right: its checkpoints."""
@@ -29,9 +33,9 @@ class RunDetailsPane(Horizontal):
         self._details: RunDetails | None = None
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="details-left", can_focus=False):
+        with VerticalScroll(id="details-left"):
             yield Static(id="details-facts", markup=False)
-        with VerticalScroll(id="details-right", can_focus=False):
+        with VerticalScroll(id="details-right"):
             yield Static(id="details-checkpoints", markup=False)
 
     def show(self, details: RunDetails | None) -> None:
@@ -56,12 +60,12 @@ class RunDetailsPane(Horizontal):
             shown.append((row.message or text("runs.lost_hint")) + "\n", role_style(self.app, "warning"))
         quiet = role_style(self.app, "muted")
         for name, value in (
-            ("path", str(row.path)),
             ("model", row.facts.model),
             ("method", f"{row.facts.stage} {row.facts.method}"),
             ("preset", row.facts.preset),
+            ("path", str(row.path)),
         ):
-            shown.append(text(f"runs.fact_{name}") + "  ", quiet).append(f"{value}\n")
+            shown.append(set_cell_size(text(f"runs.fact_{name}"), _FACT_CELLS), quiet).append(f"{value}\n")
         shown.append("\n" + text("runs.changes") + "\n", Style(bold=True))
         if details.changes_note:
             shown.append(text("runs.no_preset", error=details.changes_note) + "\n", quiet)
@@ -74,15 +78,14 @@ class RunDetailsPane(Horizontal):
         return shown
 
     def _checkpoints(self, details: RunDetails) -> Text:
-        shown = Text(text("runs.checkpoints") + "\n", Style(bold=True))
+        shown = Text().append(text("runs.checkpoints") + "\n", Style(bold=True))
         if not details.checkpoints and not details.damaged:
             shown.append(text("runs.no_checkpoints"), role_style(self.app, "muted"))
         badge = text("runs.badge_verified" if details.verified else "runs.badge_good")
         for one in reversed(details.checkpoints):
-            shown.append(
-                f"{text('runs.step', step=one.step):<12} {size(one.bytes):>8}  {age(time.time() - one.created)}  "
-            )
-            shown.append(f"{badge}\n", role_style(self.app, "success", bold=True))
+            shown.append(f"{set_cell_size(text('runs.step', step=one.step), _STEP_CELLS)} {size(one.bytes):>8}  ")
+            shown.append(badge, role_style(self.app, "success", bold=True))
+            shown.append(f"  {age(time.time() - one.created)}\n")
         for bad in details.damaged:
             shown.append(f"{bad.path.name}  ").append(
                 text("runs.badge_damaged"), role_style(self.app, "error", bold=True)

@@ -49,6 +49,7 @@ class RunTable(DataTable[Text]):
     """All runs, newest first; the cursor stays on its run when rows come and go."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select_cursor", "runs.key_attach", id="runs.attach"),
         Binding("j", "cursor_down", "runs.key_down", show=False, id="runs.down"),
         Binding("k", "cursor_up", "runs.key_up", show=False, id="runs.up"),
         Binding("g", "scroll_top", "runs.key_top", show=False, id="runs.top"),

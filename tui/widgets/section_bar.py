@@ -1,4 +1,4 @@
-"""The sections of a form with their counts, as a column or as one line of tabs. It never has the focus: the list moves it."""
+"""The sections of a form with their counts, as a column or one line of tabs. Never focused: the list moves it."""
 
 from __future__ import annotations
 
@@ -89,7 +89,8 @@ class SectionBar(Widget):
     def _counts(self, tab: SectionTab, base: Style) -> Text:
         counts = Text(style=base)
         for part in tab.counts.split():
-            counts.append((" " if counts else "") + part, style=base + self._style("error" if "!" in part else "changed"))
+            style = base + self._style("error" if "!" in part else "changed")
+            counts.append((" " if counts else "") + part, style=style)
         return counts
 
     @staticmethod

@@ -53,9 +53,10 @@ def _progress_row(snapshot: RunSnapshot, width: int) -> Row:
     share = snapshot.step / snapshot.total_steps if snapshot.total_steps else None
     right: list[Piece] = [(f"  {'–' if share is None else f'{share * 100:.0f} %':>5}  ", "foreground")]
     if snapshot.state.alive:
-        right += [(text("dashboard.eta") + " ", "muted"), (f"{measures.duration(snapshot.seconds_left):>8} ", "*foreground")]
+        label, time, role = text("dashboard.eta"), snapshot.seconds_left, "*foreground"
     else:
-        right += [(text("dashboard.elapsed") + " ", "muted"), (f"{measures.duration(snapshot.elapsed):>8} ", "foreground")]
+        label, time, role = text("dashboard.elapsed"), snapshot.elapsed, "foreground"
+    right += [(f"{label} ", "muted"), (f"{measures.duration(time):>8} ", role)]
     room = width - sum(cell_len(piece) for piece, _ in (*left, *right))
     return (*left, *bar(share, max(0, room), STATE_ROLES[snapshot.state.value]), *right)
 

@@ -61,7 +61,7 @@ class TopBar(Widget):
 
     def _run_segments(self, room: int, base: Style) -> list[Segment]:
         app = cast("TrimtabApp", self.app)
-        if app.current_run is None:
+        if app.current_run is None or self._area == "dashboard":  # the dashboard has a line for it
             return []
         word = state_word(app.run_state)
         name = app.current_run.name

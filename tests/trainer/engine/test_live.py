@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,13 @@ from tests.training_runs import (
     wait_for,
     weights_of,
 )
+from trainer.errors import UserError
 from trainer.run import RunDirectory, RunState, list_checkpoints
 
 _LONG = {"max_steps": 400, "save_strategy": "no"}
 
 
-def _answers(run: RunDirectory, verb: str) -> list[object]:
+def _answers(run: RunDirectory, verb: str) -> list[Any]:
     return [event for event in events_of(run, "command-result") if event.verb == verb]
 
 
@@ -68,7 +70,8 @@ def test_pause_holds_the_steps_and_save_evaluate_sample_work_meanwhile(runs: Tra
     assert _step(run) == held
     assert [found.step for found in list_checkpoints(run.checkpoints_folder, verify="sha256")] == [held]
     assert [event.step for event in events_of(run, "evaluation")] == [held]
-    assert [event.prompt for event in events_of(run, "sample")] == ["What is 2 plus 3?"]
+    # One by the evaluation, one by the command.
+    assert [(event.step, event.prompt) for event in events_of(run, "sample")] == [(held, "What is 2 plus 3?")] * 2
     run.send("resume")
     wait_for(lambda: _step(run) > held)
     run.send("stop", save=False)
@@ -96,28 +99,29 @@ def test_learning_rate_changes_the_schedule_and_is_journaled(runs: TrainingRuns)
     assert second.arguments["name"] == "learning_rate"
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "reason"),
-    [
-        ("learning_rate", "fast", "expected a number"),
-        ("learning_rate", -1, "expected a number above 0"),
-        ("save_steps", 2.5, "expected a whole number of steps"),
-        ("lora_rank", 16, "cannot be changed while a run is going"),
-    ],
-)
-def test_a_setting_that_cannot_be_is_refused_and_the_run_goes_on(
-    runs: TrainingRuns, name: str, value: object, reason: str
-) -> None:
-    run = runs.create("refused", train={"max_steps": 6})
-    run.send("set", name=name, value=value)
+def test_settings_that_cannot_be_are_refused_and_the_run_goes_on(runs: TrainingRuns) -> None:
+    refused = {
+        "learning_rate": ("fast", "expected a number"),
+        "learning_rate_scale": (-1, "expected a number above 0"),
+        "save_steps": (2.5, "expected a whole number of steps"),
+    }
+    run = runs.create("refused", train=_LONG)
     process = runs.start(run)
-    # The command was dropped before the trainer came; send it again while it runs, whichever of the two it hears.
-    wait_for(lambda: _step(run) >= 1 or process.exitcode is not None)
+    wait_for(lambda: _step(run) >= 1)
+    for name, (value, _) in refused.items():
+        run.send("set", name=name, value=value)
+    answers = wait_for(lambda: len(found := _answers(run, "set")) == len(refused) and found)
+    run.send("stop", save=False)
     process.join(60)
     assert process.exitcode == 0
-    for answer in _answers(run, "set"):
+    for answer, (_, reason) in zip(answers, refused.values(), strict=True):
         assert not answer.accepted
         assert reason in answer.text
+
+
+def test_a_setting_that_no_run_can_change_is_not_even_sent(runs: TrainingRuns) -> None:
+    with pytest.raises(UserError, match="cannot be changed while a run is going"):
+        runs.create("fixed").send("set", name="lora_rank", value=16)
 
 
 def test_evaluate_without_data_is_refused_with_the_way_out(runs: TrainingRuns) -> None:

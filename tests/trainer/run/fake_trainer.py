@@ -18,9 +18,8 @@ import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from trainer.config import Hardware, Recipe, Resolved, resolve
 from trainer.run import (
     Checkpoint,
     CheckpointEvent,
@@ -49,6 +48,9 @@ from trainer.run import (
     write_checkpoint,
 )
 from trainer.run.files import to_json, write_whole
+
+if TYPE_CHECKING:
+    from trainer.config import Resolved
 
 PROMPTS = ("Who are you?", "你是谁？")
 TOKENS_PER_STEP = 1024
@@ -224,7 +226,7 @@ class FakeTrainer:
         with (folder / "adapter_model.safetensors").open("wb") as file:
             file.write(data[:2000])
             file.flush()
-            fault_point("checkpoint:mid-file")
+            fault_point("checkpoint:filling")
             file.write(data[2000:])
 
     def _obey(self) -> None:
@@ -295,6 +297,9 @@ def fake_telemetry(step: int, gpus: int) -> Telemetry:
 
 def fake_resolved() -> Resolved:
     """A recipe as `trimtab train` would resolve it here."""
+    # Not above: the program itself needs no recipe, and shall start quickly.
+    from trainer.config import Hardware, Recipe, resolve
+
     recipe = Recipe().with_values({"model.model_name_or_path": "demo_model", "data.dataset": ["identity"]})
     return resolve(recipe, Hardware(cuda=False, bf16=False, gpu_count=0, cpu_cores=2))
 

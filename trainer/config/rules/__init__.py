@@ -2,5 +2,12 @@
 
 from trainer.config.rules.availability import AVAILABILITY_RULES
 from trainer.config.rules.base import Rule
+from trainer.config.rules.data import DATA_RULES
+from trainer.config.rules.messages import MESSAGES
+from trainer.config.rules.method import METHOD_RULES
+from trainer.config.rules.stages import STAGE_RULES
+from trainer.config.rules.training import TRAINING_RULES
 
-RULES: tuple[Rule, ...] = (*AVAILABILITY_RULES,)
+RULES: tuple[Rule, ...] = (*DATA_RULES, *METHOD_RULES, *STAGE_RULES, *TRAINING_RULES, *AVAILABILITY_RULES)
+
+__all__ = ["MESSAGES", "RULES", "Rule"]

@@ -9,7 +9,7 @@ from trainer.config.form import Condition
 from trainer.config.hardware import Hardware
 from trainer.config.parameter import Parameter, parameters
 from trainer.config.recipe import Recipe
-from trainer.config.rules.base import Rule, error, warning
+from trainer.config.rules.base import Rule, error, found
 
 
 def values_that_do_not_act(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -49,8 +49,9 @@ def _other_stage(each: Parameter, recipe: Recipe, stages: Condition) -> Finding:
 
 
 def _switched_off(each: Parameter, condition: Condition) -> Finding:
-    return warning(
+    return found(
         "has_no_effect",
+        "info",
         each.key,
         condition.key,
         change={each.key: each.default},

@@ -3,8 +3,129 @@
 from __future__ import annotations
 
 MESSAGES: dict[str, str] = {
+    # availability
     "not_available_yet": "{name} is not available yet: leave it at {default}",
     "choice_not_available_yet": "{name} = {value} is not available yet: choose {available}",
     "does_not_apply_to_stage": "{name} does not apply to stage {stage}: remove it or choose stage {stages}",
     "has_no_effect": "{name} has no effect unless {condition_name} is {condition_values}",
+    # data
+    "no_model": "model_name_or_path is not set: name the model to tune",
+    "no_dataset": "dataset is empty but do_train is on: name the data to train on",
+    "nothing_to_do": "do_train, do_eval and do_predict are all off: nothing would happen; turn one on",
+    "val_size_without_dataset": "val_size holds back rows of dataset, which is empty: set dataset or val_size = 0",
+    "val_size_and_eval_dataset": "val_size and eval_dataset both say what to evaluate on: set val_size = 0 or remove "
+    "eval_dataset",
+    "val_size_not_whole": "val_size = {value} is a number of rows and must be whole; for a share choose one below 1",
+    "evaluation_without_data": "{asked} evaluates, but there is nothing to evaluate on: set eval_dataset or val_size",
+    "evaluation_data_unused": "{given} gives evaluation rows, but eval_strategy is no: they would never be used; "
+    "set eval_strategy = steps",
+    "evaluation_on_training_rows": "{names} stands in dataset and in eval_dataset: the evaluation would praise "
+    "what was learned by heart",
+    "interleave_probs_without_interleave": "interleave_probs needs an interleaving mix_strategy, not {strategy}: "
+    "choose interleave_under or remove interleave_probs",
+    "interleave_probs_count": "interleave_probs has {count} entries and dataset has {datasets}: give one for each",
+    "interleave_probs_values": "interleave_probs must be above 0 and add up to 1, they add up to {total}",
+    "streaming_val_size": "streaming needs a whole number of rows in val_size, not the share {value}: choose 1 or more",
+    "streaming_max_steps": "streaming does not know how many rows come: set max_steps",
+    "streaming_max_samples": "max_samples does not work with streaming: limit the run by max_steps instead",
+    "streaming_tokenized_path": "streaming keeps no prepared rows: turn streaming off or remove tokenized_path",
+    "mask_history_and_train_on_prompt": "mask_history learns less and train_on_prompt more of each row: choose one",
+    "neat_packing_without_packing": "neat_packing packs, but packing is off: turn packing on or neat_packing off",
+    "predict_without_generate": "do_predict writes generated answers: turn predict_with_generate on",
+    "accuracy_and_predict_with_generate": "compute_accuracy and predict_with_generate exclude each other: turn one off",
+    "predict_with_generate_and_zero3": "predict_with_generate does not work under DeepSpeed ZeRO-3: turn it off",
+    "image_pixels": "image_min_pixels = {low} is above image_max_pixels = {high}: swap them",
+    "video_pixels": "video_min_pixels = {low} is above video_max_pixels = {high}: swap them",
+    # method
+    "quantization_needs_adapter": "quantization_bit works only with finetuning_type lora or oft, not {method}: choose "
+    "lora or remove quantization_bit",
+    "quantization_and_pissa": "pissa_init takes the weights apart and cannot do so with quantization_bit: turn one off",
+    "quantization_and_resize_vocab": "{growing} grows the embeddings, which quantization_bit forbids: remove one",
+    "quantization_and_adapters": "with quantization_bit only one adapter can be used, adapter_name_or_path names "
+    "{count}: merge them first, or remove quantization_bit",
+    "quantization_and_new_adapter": "create_new_adapter merges the adapter first, which quantization_bit forbids: "
+    "remove one",
+    "quantization_bits": "quantization_method {method} takes {allowed} bits, not quantization_bit = {bits}",
+    "quantization_and_sharding": "{what} does not work under {sharding}: use bnb with 4 bits, or no sharding",
+    "quantization_device_map_in_training": "quantization_device_map = auto is for chat, not do_train: remove it",
+    "quantization_and_fp8": "fp8 and quantization_bit exclude each other: turn one off",
+    "pure_bf16_and_upcast": "{upcast} asks for float32, pure_bf16 for bfloat16 alone: turn one off",
+    "adapter_without_adapter_method": "adapter_name_or_path needs finetuning_type lora or oft, not {method}: merge the "
+    "adapter into the model first, or remove it",
+    "new_adapter_without_adapter": "create_new_adapter puts a new adapter upon those of adapter_name_or_path, which is "
+    "empty: remove create_new_adapter",
+    "needs_lora": "{name} is a kind of LoRA and needs finetuning_type lora, not {method}: change one",
+    "optimizers_exclusive": "{first} and {second} exclude each other: turn one off",
+    "optimizer_needs_whole_weights": "{optimizer} trains all weights and excludes finetuning_type {method}: choose "
+    "full, or turn it off",
+    "layerwise_and_several_gpus": "{layerwise} updates on one GPU only, and there are {gpus}: turn it off, or show one "
+    "GPU with CUDA_VISIBLE_DEVICES",
+    "layerwise_and_accumulation": "{layerwise} updates at once and cannot wait for gradient_accumulation_steps = "
+    "{steps}: set it to 1",
+    "badam_and_several_gpus": "use_badam with badam_mode {mode} needs one GPU, or ZeRO-3 in mode layer, "
+    "and there are {gpus}: show one with CUDA_VISIBLE_DEVICES",
+    "optimizer_and_deepspeed": "{optimizer} does not work with deepspeed: turn one off",
+    "pissa_and_stage": "pissa_init changes the base weights, which stage {stage} needs as they were: turn it off",
+    "pissa_and_reference_model": "pissa_init changes the base weights, which ref_model needs as they were: remove one",
+    "pissa_and_zero3": "pissa_init does not work under DeepSpeed ZeRO-3: turn it off or use ZeRO-2",
+    "llama_pro_and_full": "use_llama_pro trains added blocks alone, finetuning_type full everything: choose freeze or "
+    "lora",
+    "pure_bf16_without_hardware": "pure_bf16 needs a GPU with bfloat16 (Ampere or newer): turn it off",
+    "pure_bf16_and_zero3": "pure_bf16 does not work under DeepSpeed ZeRO-3: turn it off or use bf16",
+    "pure_bf16_and_mixed": "{mixed} is mixed precision and pure_bf16 is not mixed: turn one off",
+    "unsloth_and_zero3": "use_unsloth does not work under DeepSpeed ZeRO-3: turn it off",
+    "losses_exclusive": "{first} and {second} both replace the loss: turn one off",
+    "engines_exclusive": "{first} and {second} both replace the training engine: turn one off",
+    "oft_rank_or_block": "oft_rank = {rank} and oft_block_size = {size}: exactly one of them must be 0",
+    # stages
+    "ppo_without_reward_model": "stage ppo needs reward_model: name the model that gives the rewards",
+    "ppo_reward_adapter": "reward_model_type lora puts the reward adapter upon the same base, which needs "
+    "finetuning_type lora, not {method}: change one",
+    "ppo_and_shift_attn": "stage ppo does not work with shift_attn: turn it off",
+    "best_model_in_stage": "stage {stage} has no best model to load: turn load_best_model_at_end off",
+    "label_smoothing_without_sigmoid": "dpo_label_smoothing works only with pref_loss sigmoid, not {loss}: set it to 0",
+    "reference_not_needed": "pref_loss {loss} uses no reference model: remove {name}",
+    "simpo_gamma_without_simpo": "simpo_gamma works only with pref_loss simpo, not {loss}: remove it",
+    "reference_parts_without_model": "{name} belongs to ref_model, which is not set: set ref_model or remove it",
+    "reward_parts_without_model": "{name} belongs to reward_model, which is not set: set reward_model or remove it",
+    # training
+    "best_model_strategies": "load_best_model_at_end needs eval_strategy ({evaluation}) and save_strategy ({saving}) "
+    "to be the same: set eval_strategy = {proposed}",
+    "best_model_steps": "load_best_model_at_end needs save_steps ({saving}) to be a multiple of eval_steps "
+    "({evaluation}): set save_steps = {proposed}",
+    "best_without_evaluation": "{asked} needs evaluations, but eval_strategy is no: set eval_strategy = steps",
+    "bf16_and_fp16": "bf16 and fp16 exclude each other: turn one off",
+    "bf16_without_hardware": "bf16 is on, but the GPU has no bfloat16: use fp16",
+    "bf16_on_processor": "bf16 is on without a GPU: most processors compute it slower than float32; leave it unset",
+    "fp16_without_hardware": "fp16 is on, but there is no NVIDIA GPU: turn it off",
+    "fp16_suggested": "the GPU has no bfloat16, so that bf16 stays off: fp16 would be about twice as fast as float32",
+    "tf32_without_hardware": "tf32 needs a GPU of the Ampere kind or newer: remove it",
+    "optimizer_without_hardware": "optim = {optim} needs {needed}, which is not there: use adamw_torch",
+    "optimizer_needs_targets": "optim = {optim} needs optim_target_modules in [trainer]: set it to the layers, or use "
+    "adamw_torch",
+    "max_steps_zero": "max_steps = 0 trains nothing: set a number of steps, or -1 to go by num_train_epochs",
+    "warmup_longer_than_run": "warmup_steps = {warmup} is not shorter than max_steps = {steps}: the learning rate "
+    "would never be reached; set warmup_steps = {proposed}",
+    "warmup_given_twice": "warmup_steps = {steps} goes before warmup_ratio = {ratio}: set one of them to 0",
+    "warmup_with_constant": "lr_scheduler_type constant has no warmup, {name} is ignored: use constant_with_warmup",
+    "schedule_needs_minimum": "lr_scheduler_type {schedule} needs min_lr or min_lr_rate in lr_scheduler_kwargs",
+    "schedule_needs_decay": "lr_scheduler_type warmup_stable_decay needs num_decay_steps in lr_scheduler_kwargs",
+    "schedule_needs_evaluation": "lr_scheduler_type {schedule} follows the evaluations, but eval_strategy is no: set "
+    "eval_strategy = steps",
+    "learning_rate_high": "learning_rate = {value} is far above what trains well: 1e-5 to 1e-3 is usual",
+    "gradient_checkpointing_twice": "gradient_checkpointing is on and disable_gradient_checkpointing too: remove one",
+    "run_is_never_overwritten": "overwrite_output_dir: a run is never overwritten here; remove it and choose another "
+    "run_name, or resume the run",
+    "run_name_is_path": "run_name = {value} must be the name of one folder: use output_dir for a path",
+    "two_names": "run_name = {name} is not used, because output_dir = {folder} says where the run lies: remove one",
+    "deepspeed_and_fsdp": "deepspeed and fsdp both split the model: choose one",
+    "fsdp_config_without_fsdp": "fsdp_config does nothing without fsdp: set fsdp or remove it",
+    "cannot_resume": "save_only_model keeps no optimizer: a run stopped halfway cannot be resumed",
+    "more_workers_than_cores": "dataloader_num_workers = {workers} is more than the {cores} cores here: they would "
+    "wait for each other",
+    # export
+    "export_quantization_without_dataset": "export_quantization_bit needs export_quantization_dataset to measure with: "
+    "name one",
+    "export_adapter_and_quantization": "export_quantization_bit cannot merge adapter_name_or_path in one go: first "
+    "export without it, then quantize the merged model",
 }

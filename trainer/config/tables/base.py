@@ -13,6 +13,8 @@ class Table(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
+        # Recipe builds them all; building each for itself as well would double the time of every start.
+        defer_build=True,
         strict=True,
         allow_inf_nan=False,
         # Our field names come from LLaMA-Factory, `model_name_or_path` among them.

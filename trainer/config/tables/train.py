@@ -16,7 +16,9 @@ EVALUATED = Condition("train.eval_strategy", ("steps", "epoch"))
 
 def _checkpoint_choice(value: object) -> object:
     """LLaMA-Factory and transformers write `true` for "the newest one"."""
-    return "latest" if value is True else None if value is False else value
+    if value in (True, "true"):
+        return "latest"
+    return None if value in (False, "false") else value
 
 
 class TrainTable(Table):

@@ -1,0 +1,10 @@
+"""At least one recipe for every rule, that breaks it."""
+
+from tests.trainer.config.rule_cases.case import TWO_GPUS, Case
+from tests.trainer.config.rule_cases.data import DATA_CASES
+from tests.trainer.config.rule_cases.method import METHOD_CASES
+from tests.trainer.config.rule_cases.training import TRAINING_CASES
+
+CASES: tuple[Case, ...] = (*DATA_CASES, *METHOD_CASES, *TRAINING_CASES)
+
+__all__ = ["CASES", "TWO_GPUS", "Case"]

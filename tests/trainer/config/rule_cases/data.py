@@ -1,0 +1,116 @@
+"""Recipes that break a rule about availability and data."""
+
+from tests.trainer.config.rule_cases.case import Case, case
+
+DATA_CASES: tuple[Case, ...] = (
+    case("not_available_yet", "use_unsloth is not available yet: leave it at false", model__use_unsloth=True),
+    case("not_available_yet", "template is not available yet: leave it at unset", data__template="qwen"),
+    case(
+        "choice_not_available_yet",
+        "flash_attn = fa2 is not available yet: choose auto or disabled or sdpa",
+        model__flash_attn="fa2",
+    ),
+    case("choice_not_available_yet", "stage = dpo is not available yet: choose sft", method__stage="dpo"),
+    case("choice_not_available_yet", "report_to = wandb is not available yet: choose none", train__report_to=["wandb"]),
+    case(
+        "does_not_apply_to_stage",
+        "pref_beta does not apply to stage sft: remove it or choose stage dpo or kto",
+        preference__pref_beta=0.2,
+    ),
+    case(
+        "does_not_apply_to_stage",
+        "mask_history does not apply to stage pt: remove it or choose stage sft",
+        method__stage="pt",
+        data__mask_history=True,
+    ),
+    case(
+        "has_no_effect",
+        "lora_rank has no effect unless finetuning_type is lora",
+        method__finetuning_type="full",
+        lora__lora_rank=16,
+    ),
+    case("no_model", "model_name_or_path is not set", model__model_name_or_path=None),
+    case("no_dataset", "dataset is empty but do_train is on", data__dataset=[]),
+    case("nothing_to_do", "do_train, do_eval and do_predict are all off", train__do_train=False),
+    case(
+        "val_size_without_dataset", "which is empty: set dataset or val_size = 0", data__dataset=[], data__val_size=0.1
+    ),
+    case(
+        "val_size_and_eval_dataset",
+        "val_size and eval_dataset both say what to evaluate on",
+        data__val_size=0.1,
+        data__eval_dataset=["other"],
+    ),
+    case("val_size_not_whole", "val_size = 2.5 is a number of rows and must be whole", data__val_size=2.5),
+    case("evaluation_without_data", "eval_strategy evaluates, but there is nothing", train__eval_strategy="epoch"),
+    case("evaluation_without_data", "do_eval evaluates, but there is nothing", train__do_eval=True),
+    case("evaluation_data_unused", "val_size gives evaluation rows, but eval_strategy is no", data__val_size=0.1),
+    case(
+        "evaluation_on_training_rows", "identity stands in dataset and in eval_dataset", data__eval_dataset=["identity"]
+    ),
+    case(
+        "interleave_probs_without_interleave",
+        "interleave_probs needs an interleaving mix_strategy, not concat",
+        data__interleave_probs=[1.0],
+    ),
+    case(
+        "interleave_probs_count",
+        "interleave_probs has 2 entries and dataset has 1",
+        data__mix_strategy="interleave_under",
+        data__interleave_probs=[0.5, 0.5],
+    ),
+    case("interleave_probs_values", "they add up to 0.4", data__interleave_probs=[0.4]),
+    case(
+        "streaming_val_size",
+        "not the share 0.1: choose 1 or more",
+        data__streaming=True,
+        data__val_size=0.1,
+        train__max_steps=9,
+    ),
+    case("streaming_max_steps", "streaming does not know how many rows come: set max_steps", data__streaming=True),
+    case(
+        "streaming_max_samples",
+        "max_samples does not work with streaming",
+        data__streaming=True,
+        data__max_samples=5,
+    ),
+    case(
+        "streaming_tokenized_path",
+        "turn streaming off or remove tokenized_path",
+        data__streaming=True,
+        data__tokenized_path="x",
+    ),
+    case(
+        "mask_history_and_train_on_prompt",
+        "mask_history learns less and train_on_prompt more",
+        data__mask_history=True,
+        data__train_on_prompt=True,
+    ),
+    case(
+        "neat_packing_without_packing",
+        "neat_packing packs, but packing is off",
+        data__neat_packing=True,
+        data__packing=False,
+    ),
+    case("predict_without_generate", "turn predict_with_generate on", train__do_predict=True),
+    case(
+        "accuracy_and_predict_with_generate",
+        "compute_accuracy and predict_with_generate exclude each other",
+        method__compute_accuracy=True,
+        train__predict_with_generate=True,
+    ),
+    case(
+        "predict_with_generate_and_zero3",
+        "predict_with_generate does not work under DeepSpeed ZeRO-3",
+        train__predict_with_generate=True,
+        train__deepspeed={"zero_optimization": {"stage": 3}},
+    ),
+    case(
+        "image_pixels",
+        "image_min_pixels = 600000 is above image_max_pixels = 589824",
+        multimodal__image_min_pixels=600000,
+    ),
+    case(
+        "video_pixels", "video_min_pixels = 70000 is above video_max_pixels = 65536", multimodal__video_min_pixels=70000
+    ),
+)

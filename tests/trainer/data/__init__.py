@@ -1,0 +1,1 @@
+"""Tests of `trainer.data`, through its public names."""

@@ -1,0 +1,160 @@
+"""Rules about rows: what is trained and evaluated on, streams, mixtures. What only files tell is in trainer.data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trainer.config.finding import Finding
+from trainer.config.hardware import Hardware
+from trainer.config.recipe import Recipe
+from trainer.config.rules.base import Rule, error, warning
+from trainer.config.rules.sharding import is_zero3
+
+_SUM_TOLERANCE = 1e-3
+
+
+def has_evaluation_data(recipe: Recipe) -> bool:
+    """Whether there is anything to evaluate on."""
+    return bool(recipe.data.eval_dataset) or recipe.data.val_size > 0
+
+
+def model_is_named(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """A model has to be named."""
+    if not recipe.model.model_name_or_path:
+        yield error("no_model", "model.model_name_or_path")
+
+
+def there_is_something_to_do(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Training needs rows, and something has to be switched on."""
+    train = recipe.train
+    if train.do_train and not recipe.data.dataset:
+        yield error("no_dataset", "data.dataset", "train.do_train")
+    if not (train.do_train or train.do_eval or train.do_predict):
+        fields = ("train.do_train", "train.do_eval", "train.do_predict")
+        yield error("nothing_to_do", *fields, change={"train.do_train": True})
+
+
+def validation_split(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """`val_size` needs training rows, excludes `eval_dataset`, and counts whole rows from 1 on."""
+    size = recipe.data.val_size
+    if size == 0:
+        return
+    if not recipe.data.dataset:
+        yield error("val_size_without_dataset", "data.val_size", "data.dataset", change={"data.val_size": 0.0})
+    if recipe.data.eval_dataset:
+        yield error("val_size_and_eval_dataset", "data.val_size", "data.eval_dataset", change={"data.val_size": 0.0})
+    if size >= 1 and size != int(size):
+        yield error("val_size_not_whole", "data.val_size", change={"data.val_size": float(int(size))}, value=size)
+
+
+def evaluation_and_its_rows(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Evaluation needs rows, and rows held back want an evaluation."""
+    train = recipe.train
+    asking = [name for name in ("do_eval", "do_predict") if getattr(train, name)]
+    if train.eval_strategy != "no":
+        asking.insert(0, "eval_strategy")
+    if asking and not has_evaluation_data(recipe):
+        asked = f"train.{asking[0]}"
+        change: dict[str, object] = {"data.val_size": 0.1}
+        yield error(
+            "evaluation_without_data", asked, "data.eval_dataset", "data.val_size", change=change, asked=asking[0]
+        )
+    if has_evaluation_data(recipe) and not asking:
+        given = "eval_dataset" if recipe.data.eval_dataset else "val_size"
+        fields = (f"data.{given}", "train.eval_strategy")
+        yield warning("evaluation_data_unused", *fields, change={"train.eval_strategy": "steps"}, given=given)
+
+
+def evaluation_on_other_rows(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Evaluating on what was learned tells nothing."""
+    both = [name for name in recipe.data.eval_dataset if name in recipe.data.dataset]
+    if both:
+        fields = ("data.eval_dataset", "data.dataset")
+        yield warning("evaluation_on_training_rows", *fields, names=", ".join(both))
+
+
+def mixture(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Probabilities go with interleaving, one for each data set, adding up to 1."""
+    data = recipe.data
+    if not data.interleave_probs:
+        return
+    unset: dict[str, object] = {"data.interleave_probs": []}
+    if data.mix_strategy == "concat":
+        fields = ("data.interleave_probs", "data.mix_strategy")
+        yield error("interleave_probs_without_interleave", *fields, change=unset, strategy=data.mix_strategy)
+    if len(data.interleave_probs) != len(data.dataset):
+        count, datasets = len(data.interleave_probs), len(data.dataset)
+        fields = ("data.interleave_probs", "data.dataset")
+        yield error("interleave_probs_count", *fields, change=unset, count=count, datasets=datasets)
+    total = sum(data.interleave_probs)
+    if min(data.interleave_probs) <= 0 or abs(total - 1) > _SUM_TOLERANCE:
+        yield error("interleave_probs_values", "data.interleave_probs", change=unset, total=round(total, 4))
+
+
+def streams(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """A stream has no length: what needs one is refused."""
+    data, train = recipe.data, recipe.train
+    if not data.streaming:
+        return
+    if 0 < data.val_size < 1:
+        fields = ("data.val_size", "data.streaming")
+        yield error("streaming_val_size", *fields, change={"data.val_size": 100.0}, value=data.val_size)
+    if train.do_train and train.max_steps < 0:
+        yield error("streaming_max_steps", "train.max_steps", "data.streaming")
+    if data.max_samples is not None:
+        yield error("streaming_max_samples", "data.max_samples", "data.streaming", change={"data.max_samples": None})
+    if data.tokenized_path is not None:
+        fields = ("data.tokenized_path", "data.streaming")
+        yield error("streaming_tokenized_path", *fields, change={"data.streaming": False})
+
+
+def labels(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Two settings that say opposite things about the labels."""
+    if recipe.data.mask_history and recipe.data.train_on_prompt:
+        fields = ("data.mask_history", "data.train_on_prompt")
+        yield error("mask_history_and_train_on_prompt", *fields, change={"data.train_on_prompt": False})
+
+
+def packing(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """`neat_packing` is a kind of packing."""
+    if recipe.data.neat_packing and recipe.data.packing is False:
+        fields = ("data.neat_packing", "data.packing")
+        yield error("neat_packing_without_packing", *fields, change={"data.packing": True})
+
+
+def prediction(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Prediction generates, and its scores exclude token accuracy."""
+    train = recipe.train
+    if recipe.method.stage == "sft" and train.do_predict and not train.predict_with_generate:
+        fields = ("train.do_predict", "train.predict_with_generate")
+        yield error("predict_without_generate", *fields, change={"train.predict_with_generate": True})
+    if train.predict_with_generate and is_zero3(recipe):
+        fields = ("train.predict_with_generate", "train.deepspeed")
+        yield error("predict_with_generate_and_zero3", *fields, change={fields[0]: False})
+    if recipe.method.compute_accuracy and train.predict_with_generate:
+        fields = ("method.compute_accuracy", "train.predict_with_generate")
+        yield error("accuracy_and_predict_with_generate", *fields, change={"method.compute_accuracy": False})
+
+
+def picture_sizes(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """The smallest size is not above the largest."""
+    for kind, rule in (("image", "image_pixels"), ("video", "video_pixels")):
+        low_key, high_key = f"multimodal.{kind}_min_pixels", f"multimodal.{kind}_max_pixels"
+        low, high = int(str(recipe.value(low_key))), int(str(recipe.value(high_key)))
+        if low > high:
+            yield error(rule, low_key, high_key, change={low_key: high, high_key: low}, low=low, high=high)
+
+
+DATA_RULES: tuple[Rule, ...] = (
+    model_is_named,
+    there_is_something_to_do,
+    validation_split,
+    evaluation_and_its_rows,
+    evaluation_on_other_rows,
+    mixture,
+    streams,
+    labels,
+    packing,
+    prediction,
+    picture_sizes,
+)

@@ -1,0 +1,100 @@
+"""Rules of single stages (reward models, references, preference losses) and of export."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trainer.config.finding import Finding
+from trainer.config.hardware import Hardware
+from trainer.config.recipe import Recipe
+from trainer.config.rules.base import Rule, error
+
+_REFERENCE_FREE = ("orpo", "simpo")
+
+
+def ppo(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """PPO needs rewards that its method can compute."""
+    if recipe.method.stage != "ppo":
+        return
+    method = recipe.method.finetuning_type
+    if not recipe.ppo.reward_model:
+        yield error("ppo_without_reward_model", "ppo.reward_model", "method.stage")
+    if recipe.ppo.reward_model_type == "lora" and method != "lora":
+        fields = ("ppo.reward_model_type", "method.finetuning_type")
+        yield error("ppo_reward_adapter", *fields, change={"ppo.reward_model_type": "full"}, method=method)
+    if recipe.model.shift_attn:
+        yield error("ppo_and_shift_attn", "model.shift_attn", "method.stage", change={"model.shift_attn": False})
+
+
+def best_model(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Some stages have no figure to choose the best by."""
+    stage = recipe.method.stage
+    if stage in ("rm", "ppo") and recipe.train.load_best_model_at_end:
+        key = "train.load_best_model_at_end"
+        yield error("best_model_in_stage", key, "method.stage", change={key: False}, stage=stage)
+
+
+def preference_loss(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Settings that belong to one preference loss."""
+    if recipe.method.stage != "dpo":
+        return
+    preference, loss = recipe.preference, recipe.preference.pref_loss
+    if preference.dpo_label_smoothing > 0 and loss != "sigmoid":
+        key = "preference.dpo_label_smoothing"
+        yield error("label_smoothing_without_sigmoid", key, "preference.pref_loss", change={key: 0.0}, loss=loss)
+    # The default says nothing about what the user wants.
+    if preference.simpo_gamma != type(preference).model_fields["simpo_gamma"].default and loss != "simpo":
+        key = "preference.simpo_gamma"
+        change: dict[str, object] = {"preference.pref_loss": "simpo"}
+        yield error("simpo_gamma_without_simpo", key, "preference.pref_loss", change=change, loss=loss)
+
+
+def reference_model(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """A reference model where one is used, and its parts only with it."""
+    preference = recipe.preference
+    if recipe.method.stage not in ("dpo", "kto"):
+        return
+    parts = [
+        name for name in ("ref_model_adapters", "ref_model_quantization_bit") if recipe.value(f"preference.{name}")
+    ]
+    if recipe.method.stage == "dpo" and preference.pref_loss in _REFERENCE_FREE:
+        for name in [*(["ref_model"] if preference.ref_model else []), *parts]:
+            fields = (f"preference.{name}", "preference.pref_loss")
+            change: dict[str, object] = {fields[0]: None}
+            yield error("reference_not_needed", *fields, change=change, name=name, loss=preference.pref_loss)
+    elif not preference.ref_model:
+        for name in parts:
+            key = f"preference.{name}"
+            yield error("reference_parts_without_model", key, "preference.ref_model", change={key: None}, name=name)
+
+
+def reward_model_parts(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Parts of a reward model only with it."""
+    if recipe.method.stage != "ppo" or recipe.ppo.reward_model:
+        return
+    for name in ("reward_model_adapters", "reward_model_quantization_bit"):
+        key = f"ppo.{name}"
+        if recipe.value(key):
+            yield error("reward_parts_without_model", key, "ppo.reward_model", change={key: None}, name=name)
+
+
+def export(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Quantized export needs texts to measure with, and merged weights."""
+    key = "export.export_quantization_bit"
+    if recipe.export.export_quantization_bit is None:
+        return
+    if not recipe.export.export_quantization_dataset:
+        yield error("export_quantization_without_dataset", key, "export.export_quantization_dataset")
+    if recipe.model.adapter_name_or_path:
+        fields = (key, "model.adapter_name_or_path")
+        yield error("export_adapter_and_quantization", *fields, change={key: None})
+
+
+STAGE_RULES: tuple[Rule, ...] = (
+    ppo,
+    best_model,
+    preference_loss,
+    reference_model,
+    reward_model_parts,
+    export,
+)

@@ -1,0 +1,222 @@
+"""Rules of the training loop: precision against hardware, schedules, evaluation and saving, names of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from trainer.config.finding import Finding
+from trainer.config.hardware import Hardware
+from trainer.config.recipe import Recipe
+from trainer.config.rules.base import Rule, error, found, warning
+
+# Adam's update does not depend on the gradient's size, so that no model bears steps beyond this.
+_HIGHEST_SOUND_LEARNING_RATE = 0.1
+
+
+def best_model(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Choosing the best model needs evaluations at the time of the checkpoints."""
+    train = recipe.train
+    evaluate: dict[str, object] = {"train.eval_strategy": "steps"}
+    asking = _who_compares(recipe)
+    if asking is not None and train.eval_strategy == "no":
+        name = asking.partition(".")[2]
+        yield error("best_without_evaluation", asking, "train.eval_strategy", change=evaluate, asked=name)
+    elif train.load_best_model_at_end and train.save_strategy not in ("best", train.eval_strategy):
+        # Without checkpoints to choose from, saving has to follow the evaluation; else the other way round.
+        proposed = train.eval_strategy if train.save_strategy == "no" else train.save_strategy
+        yield error(
+            "best_model_strategies",
+            "train.load_best_model_at_end",
+            "train.eval_strategy",
+            "train.save_strategy",
+            change={"train.eval_strategy": proposed, "train.save_strategy": proposed},
+            evaluation=train.eval_strategy,
+            saving=train.save_strategy,
+            proposed=proposed,
+        )
+    elif train.load_best_model_at_end and train.save_strategy == "steps" == train.eval_strategy:
+        yield from _matching_steps(recipe)
+
+
+def _who_compares(recipe: Recipe) -> str | None:
+    """The first parameter that needs evaluations to choose by."""
+    if recipe.train.load_best_model_at_end:
+        return "train.load_best_model_at_end"
+    if recipe.method.early_stopping_steps is not None:
+        return "method.early_stopping_steps"
+    return "train.save_strategy" if recipe.train.save_strategy == "best" else None
+
+
+def _matching_steps(recipe: Recipe) -> Iterator[Finding]:
+    saving, evaluation = recipe.train.save_steps, recipe.train.eval_steps
+    if evaluation is None or saving % evaluation == 0:
+        return
+    proposed = max(1, round(saving / evaluation)) * evaluation
+    yield error(
+        "best_model_steps",
+        "train.save_steps",
+        "train.eval_steps",
+        "train.load_best_model_at_end",
+        change={"train.save_steps": proposed},
+        saving=saving,
+        evaluation=evaluation,
+        proposed=proposed,
+    )
+
+
+def precision(recipe: Recipe, hardware: Hardware | None) -> Iterator[Finding]:
+    """Number formats against each other and against the hardware."""
+    train = recipe.train
+    if train.bf16 and train.fp16:
+        yield error("bf16_and_fp16", "train.bf16", "train.fp16", change={"train.fp16": False})
+    if hardware is None:
+        return
+    if train.bf16 and hardware.cuda and not hardware.bf16:
+        yield error("bf16_without_hardware", "train.bf16", change={"train.bf16": False, "train.fp16": True})
+    if train.bf16 and not hardware.cuda:
+        yield warning("bf16_on_processor", "train.bf16", change={"train.bf16": None})
+    if train.fp16 and not hardware.cuda:
+        yield error("fp16_without_hardware", "train.fp16", change={"train.fp16": False})
+    if train.tf32 and not hardware.bf16:
+        yield error("tf32_without_hardware", "train.tf32", change={"train.tf32": None})
+    if hardware.cuda and not hardware.bf16 and not train.fp16:
+        yield found("fp16_suggested", "info", "train.fp16", change={"train.fp16": True})
+
+
+def optimizer(recipe: Recipe, hardware: Hardware | None) -> Iterator[Finding]:
+    """The optimizer against the hardware, and what it needs beside it."""
+    optim = recipe.train.optim
+    change: dict[str, object] = {"train.optim": "adamw_torch"}
+    needed = _needed_hardware(optim)
+    missing = needed is not None and (needed != "an NVIDIA GPU" or (hardware is not None and not hardware.cuda))
+    if missing:
+        yield error("optimizer_without_hardware", "train.optim", change=change, optim=optim, needed=needed)
+    if optim.startswith(("galore_", "apollo_")) and not recipe.trainer.get("optim_target_modules"):
+        fields = ("train.optim", "trainer.optim_target_modules")
+        yield error(
+            "optimizer_needs_targets", *fields, change={"trainer.optim_target_modules": "all-linear"}, optim=optim
+        )
+
+
+def _needed_hardware(optim: str) -> str | None:
+    if optim.endswith("_xla"):
+        return "a TPU"
+    if "_npu_" in optim:
+        return "an Ascend NPU"
+    # bitsandbytes has its optimizers for GPUs only; torchao's adamw_torch_8bit and _4bit too.
+    return "an NVIDIA GPU" if any(mark in optim for mark in ("8bit", "4bit", "32bit", "paged", "bnb")) else None
+
+
+def length_and_warmup(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """The length of the run, and a warmup within it."""
+    train = recipe.train
+    if train.max_steps == 0:
+        yield error("max_steps_zero", "train.max_steps", "train.num_train_epochs", change={"train.max_steps": -1})
+    if 0 < train.max_steps <= train.warmup_steps:
+        proposed = train.max_steps // 10
+        yield error(
+            "warmup_longer_than_run",
+            "train.warmup_steps",
+            "train.max_steps",
+            change={"train.warmup_steps": proposed},
+            warmup=train.warmup_steps,
+            steps=train.max_steps,
+            proposed=proposed,
+        )
+    if train.warmup_steps and train.warmup_ratio:
+        yield warning(
+            "warmup_given_twice",
+            "train.warmup_ratio",
+            "train.warmup_steps",
+            change={"train.warmup_ratio": 0.0},
+            steps=train.warmup_steps,
+            ratio=train.warmup_ratio,
+        )
+
+
+def schedule(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """What single learning rate schedules need."""
+    train = recipe.train
+    kind, settings = train.lr_scheduler_type, train.lr_scheduler_kwargs
+    fields = ("train.lr_scheduler_type", "train.lr_scheduler_kwargs")
+    if kind in ("cosine_with_min_lr", "cosine_warmup_with_min_lr") and not {"min_lr", "min_lr_rate"} & settings.keys():
+        change: dict[str, object] = {fields[1]: {**settings, "min_lr_rate": 0.1}}
+        yield error("schedule_needs_minimum", *fields, change=change, schedule=kind)
+    if kind == "warmup_stable_decay" and "num_decay_steps" not in settings:
+        yield error("schedule_needs_decay", *fields)
+    if kind in ("reduce_lr_on_plateau", "greedy") and train.eval_strategy == "no":
+        change = {"train.eval_strategy": "steps"}
+        yield error("schedule_needs_evaluation", fields[0], "train.eval_strategy", change=change, schedule=kind)
+    for name in ("warmup_steps", "warmup_ratio"):
+        if kind == "constant" and recipe.value(f"train.{name}"):
+            change = {fields[0]: "constant_with_warmup"}
+            yield warning("warmup_with_constant", fields[0], f"train.{name}", change=change, name=name)
+
+
+def learning_rate(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """A learning rate that nothing survives."""
+    value = recipe.train.learning_rate
+    if value is not None and value > _HIGHEST_SOUND_LEARNING_RATE:
+        yield warning("learning_rate_high", "train.learning_rate", change={"train.learning_rate": None}, value=value)
+
+
+def activations(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Gradient checkpointing cannot be on and off."""
+    if recipe.train.gradient_checkpointing and recipe.model.disable_gradient_checkpointing:
+        fields = ("train.gradient_checkpointing", "model.disable_gradient_checkpointing")
+        yield error("gradient_checkpointing_twice", *fields, change={fields[0]: None})
+
+
+def run_directory(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Where the run lies: one place, never overwritten."""
+    train = recipe.train
+    if train.overwrite_output_dir:
+        key = "train.overwrite_output_dir"
+        yield error("run_is_never_overwritten", key, "train.run_name", change={key: False})
+    name, folder = train.run_name, train.output_dir
+    if name is not None and (not name.strip() or "/" in name or name.startswith(".")):
+        yield error(
+            "run_name_is_path", "train.run_name", "train.output_dir", change={"train.run_name": None}, value=name
+        )
+    elif name is not None and folder is not None and folder.rstrip("/").rpartition("/")[2] != name:
+        fields = ("train.run_name", "train.output_dir")
+        yield warning("two_names", *fields, change={"train.run_name": None}, name=name, folder=folder)
+
+
+def several_gpus(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """One way to split the model."""
+    train = recipe.train
+    if train.deepspeed is not None and train.fsdp:
+        yield error("deepspeed_and_fsdp", "train.deepspeed", "train.fsdp", change={"train.fsdp": None})
+    if train.fsdp_config is not None and not train.fsdp:
+        yield error("fsdp_config_without_fsdp", "train.fsdp_config", "train.fsdp", change={"train.fsdp_config": None})
+
+
+def checkpoints(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """What cannot be done with the checkpoints asked for."""
+    if recipe.train.save_only_model:
+        yield found("cannot_resume", "info", "train.save_only_model", change={"train.save_only_model": False})
+
+
+def loader_processes(recipe: Recipe, hardware: Hardware | None) -> Iterator[Finding]:
+    """Not more loader processes than cores."""
+    workers = recipe.train.dataloader_num_workers
+    if hardware is not None and workers > hardware.cpu_cores:
+        key = "train.dataloader_num_workers"
+        cores = hardware.cpu_cores
+        yield warning("more_workers_than_cores", key, change={key: cores}, workers=workers, cores=cores)
+
+
+TRAINING_RULES: tuple[Rule, ...] = (
+    best_model,
+    precision,
+    optimizer,
+    length_and_warmup,
+    schedule,
+    learning_rate,
+    activations,
+    run_directory,
+    several_gpus,
+    checkpoints,
+    loader_processes,
+)

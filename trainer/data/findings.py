@@ -1,0 +1,122 @@
+"""The findings about data and model folder: their English texts, and how a report becomes findings.
+
+The Chinese texts are in the catalogue under `findings.<id>`, with the same placeholders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from trainer.config import Finding, Severity
+
+if TYPE_CHECKING:
+    from trainer.data.report import BadRows, DataReport
+
+FINDING_TEXTS: dict[str, str] = {
+    "model_unusable": "{problem}",
+    "model_no_template": "{problem}",
+    "model_not_local": "{model} is not on this machine: it will be downloaded at the start and checked then",
+    "data_unreadable": "{problem}",
+    "data_bad_rows": "{places}: {example} ({count} of {rows} rows). {hint}",
+    "data_bad_rows_skipped": "{places}: {example} ({count} of {rows} rows are left out). {hint}",
+    "data_no_rows": "none of the {rows} rows can be used",
+    "data_unlabelled_rows": "{count} of {rows} rows have nothing to learn and are left out",
+    "data_all_masked_by_cutoff": "all labels are masked: cutoff_len = {cutoff_len} ends before the answers begin "
+    "(half of the rows have more than {median} tokens, 5 % more than {p95}); raise cutoff_len",
+    "data_all_masked_by_flags": "all labels are masked: every answer is marked train = false or weight = 0; "
+    "mark one to be learned",
+    "data_truncated": "{count} of {rows} rows are longer than cutoff_len = {cutoff_len} (longest: {maximum}) and are "
+    "cut: {ends} answers lose their end, {labels} tokens to learn are lost",
+    "data_endless": "the chat template ends answers without a special token: the model will not learn to stop",
+    "data_duplicates": "{count} of {rows} rows stand there more than once",
+    "data_partly_checked": "{dataset}: only the first {rows} rows are checked here, all of them at the start",
+}
+
+
+def finding(
+    name: str, severity: Severity, *fields: str, change: Mapping[str, object] | None = None, **values: object
+) -> Finding:
+    """The finding of this name, its text filled in."""
+    return Finding(name, severity, fields, FINDING_TEXTS[name].format(**values), values, dict(change or {}))
+
+
+def report_findings(report: DataReport, *, on_bad_row: str = "stop", key: str = "data.dataset") -> list[Finding]:
+    """What of a report the user should know before the training starts; `key` is the parameter that chose the rows."""
+    found = [_bad_rows(item, report, on_bad_row, key) for item in report.bad]
+    found += _nothing_to_learn(report, key)
+    if report.rows_used:
+        found += _quality(report, key)
+    for item in report.datasets:
+        if item.is_partial:
+            found.append(finding("data_partly_checked", "info", key, dataset=item.name, rows=item.rows_read))
+    return found
+
+
+def all_masked(report: DataReport, key: str = "data.dataset") -> Finding:
+    """The error when no row has anything to learn, with the likely cause."""
+    if not report.unlabelled_by_cut:
+        return finding("data_all_masked_by_flags", "error", key, rows=report.rows_read)
+    lengths = report.lengths
+    return finding(
+        "data_all_masked_by_cutoff",
+        "error",
+        "data.cutoff_len",
+        cutoff_len=report.cutoff_len,
+        median=lengths.median,
+        p95=lengths.p95,
+        change={"data.cutoff_len": _round_up(lengths.p95)},
+    )
+
+
+def _bad_rows(item: BadRows, report: DataReport, on_bad_row: str, key: str) -> Finding:
+    first = item.examples[0]
+    stops = on_bad_row == "stop"
+    return finding(
+        "data_bad_rows" if stops else "data_bad_rows_skipped",
+        "error" if stops else "warning",
+        *((key, "data.on_bad_row") if stops else (key,)),
+        change={"data.on_bad_row": "skip"} if stops else None,
+        count=item.count,
+        rows=report.rows_read,
+        reason=item.reason,
+        example=first.text,
+        hint=first.hint,
+        places=", ".join(str(row.source) for row in item.examples),
+    )
+
+
+def _nothing_to_learn(report: DataReport, key: str) -> Iterator[Finding]:
+    if report.rows_used:
+        if report.unlabelled:
+            fields = (key, "data.cutoff_len")
+            yield finding("data_unlabelled_rows", "warning", *fields, count=report.unlabelled, rows=report.rows_read)
+    elif report.unlabelled:
+        yield all_masked(report, key)
+    else:
+        yield finding("data_no_rows", "error", key, rows=report.rows_read)
+
+
+def _quality(report: DataReport, key: str) -> Iterator[Finding]:
+    if report.truncated:
+        yield finding(
+            "data_truncated",
+            "warning",
+            "data.cutoff_len",
+            count=report.truncated,
+            rows=report.rows_read,
+            cutoff_len=report.cutoff_len,
+            maximum=report.lengths.maximum,
+            ends=report.ends_lost,
+            labels=report.labels_lost,
+            change={"data.cutoff_len": _round_up(report.lengths.maximum)},
+        )
+    if report.endless:
+        yield finding("data_endless", "warning", "model.model_name_or_path", count=report.endless)
+    if report.duplicates:
+        yield finding("data_duplicates", "info", key, count=report.duplicates, rows=report.rows_read)
+
+
+def _round_up(length: int) -> int:
+    """A round cutoff that is not below `length`."""
+    return max(64, -(-length // 64) * 64)

@@ -1,0 +1,168 @@
+"""What the dashboard says: events, samples, findings, banners and empty states as rows of text. Pure; draws nothing."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui.chart_painter import mark_letter
+from tui.locale import find, text
+from tui.widgets import measures
+from tui.widgets.axes import value_text
+from tui.widgets.rows import Row
+from tui.widgets.state_words import STATE_ROLES, state_word
+
+if TYPE_CHECKING:
+    from trainer.run import RunDirectory
+    from tui.run_feed import RunSnapshot
+
+_SEVERITY_ROLES = {"error": "error", "warning": "warning", "info": "secondary"}
+_MARK_ROLES = {"checkpoint": "success", "resume": "accent", "command": "accent", "finding": "warning", "nan": "error"}
+_NEWEST_EVENTS = 500
+
+
+def event_rows(snapshot: RunSnapshot | None) -> list[Row]:
+    """What happened, oldest first: the letter of the ruler, the step, the kind, the text."""
+    if snapshot is None:
+        return []
+    rows: list[tuple[int, Row]] = []
+    for mark in snapshot.marks[-_NEWEST_EVENTS:]:
+        role = STATE_ROLES.get(snapshot.end.reason, "muted") if mark.kind == "end" and snapshot.end else None
+        role = role or _MARK_ROLES.get(mark.kind, "muted")
+        kind = find(f"dashboard.event_{mark.kind}") or mark.kind
+        line = event_text(mark.kind, mark.text)
+        rows.append((mark.step, _event_row(mark_letter(mark.kind, mark.text), mark.step, kind, line, role)))
+    for result in snapshot.results:
+        if not result.accepted:
+            line = f"{verb_name(result.verb)}: {result.text}"
+            rows.append((result.step, _event_row("-", result.step, text("dashboard.event_refused"), line, "warning")))
+    return [row for _, row in sorted(rows, key=lambda item: item[0])]
+
+
+def event_text(kind: str, line: str) -> str:
+    """The text of a mark, translated where it is a word of ours."""
+    if kind == "command":
+        return find(f"dashboard.verb_{line}") or line
+    if kind in ("checkpoint", "end"):
+        return find(f"dashboard.reason_{line}") or line
+    return line
+
+
+def verb_name(verb: str) -> str:
+    """A command's verb in the language in force."""
+    return find(f"dashboard.verb_{verb}") or verb
+
+
+def _event_row(letter: str, step: int, kind: str, line: str, role: str) -> Row:
+    return ((f"{letter} ", f"*{role}"), (f"{step:>6}  ", "muted"), (f"{kind}  ", role), (line, "foreground"))
+
+
+def log_rows(snapshot: RunSnapshot | None) -> list[Row]:
+    """The last lines of what the trainer printed."""
+    return [] if snapshot is None else [((line, "foreground"),) for line in snapshot.log]
+
+
+def sample_rows(snapshot: RunSnapshot | None) -> list[Row]:
+    """Prompts and answers, the newest first."""
+    rows: list[Row] = []
+    for sample in reversed(snapshot.samples if snapshot is not None else ()):
+        head: Row = ((f"{text('common.chart_step', step=sample.step)}  ", "muted"), (sample.prompt, "secondary"))
+        rows.append(head)
+        rows += [((line, "foreground"),) for line in (sample.text.strip() or "…").splitlines()]
+        rows.append(())
+    return rows[:-1]
+
+
+def no_samples(snapshot: RunSnapshot | None) -> str:
+    """What will stand where samples will be."""
+    return "" if snapshot is None else text("dashboard.no_samples")
+
+
+def finding_rows(snapshot: RunSnapshot | None) -> list[Row]:
+    """Findings, the newest first, with their severity as a word."""
+    found = snapshot.findings if snapshot is not None else ()
+    return [
+        (
+            (f"{text(f'dashboard.severity_{finding.severity}')}  ", f"*{_SEVERITY_ROLES[finding.severity]}"),
+            (finding.text, "foreground"),
+        )
+        for finding in reversed(found[-20:])
+        if finding.severity in _SEVERITY_ROLES
+    ]
+
+
+def banner(snapshot: RunSnapshot | None) -> tuple[str, str]:
+    """One line about how the run ended, or why it waits, with a mood: good, bad, calm; empty while it just runs."""
+    if snapshot is None:
+        return "", ""
+    state = snapshot.state.value
+    if state == "finished":
+        return text("dashboard.banner_finished"), "good"
+    if state == "stopped":
+        return text("dashboard.banner_stopped", step=snapshot.step), "calm"
+    if state == "failed":
+        reason = snapshot.end.text if snapshot.end is not None and snapshot.end.text else _message(snapshot)
+        return text("dashboard.banner_failed", reason=_first_line(reason) or "?"), "bad"
+    if state == "lost":
+        return text("dashboard.banner_lost"), "bad"
+    if state == "paused":
+        return text("dashboard.banner_paused"), "calm"
+    if state == "stalled":
+        return text("dashboard.banner_stalled"), "bad"
+    return "", ""
+
+
+def empty_chart(snapshot: RunSnapshot | None, run: RunDirectory | None, *, main: bool) -> str:
+    """What stands in a chart without points: what will come, and what to do for it."""
+    if run is None:
+        return text("dashboard.no_run") if main else ""
+    if snapshot is None:
+        return text("dashboard.reading") if main else ""
+    if not main:
+        return ""
+    if snapshot.state.alive:
+        every = logging_steps(snapshot.run.recipe_file)
+        coming = text("dashboard.first_loss", steps=every)
+        return f"{snapshot.phase_text}\n{coming}" if snapshot.phase_text else coming
+    return text("dashboard.no_loss", state=state_word(snapshot.state))
+
+
+@lru_cache(maxsize=8)
+def logging_steps(recipe_file: Path) -> int:
+    """How many steps lie between two measurements; read from the recipe's text, the definition costs too much here."""
+    try:
+        recipe = tomllib.loads(recipe_file.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return 1
+    table = recipe.get("train", {})
+    value = table.get("logging_steps", 1) if isinstance(table, dict) else 1
+    return max(1, int(value)) if isinstance(value, (int, float)) else 1
+
+
+def summary(snapshot: RunSnapshot | None, width: int) -> list[Row]:
+    """The run in a few short rows, for windows that are too small for charts."""
+    if snapshot is None:
+        return [((f" {text('common.state_none')}", "muted"),)]
+    total = f"/{snapshot.total_steps}" if snapshot.total_steps else ""
+    facts: Sequence[tuple[str, str]] = (
+        (text("dashboard.step"), f"{snapshot.step}{total}"),
+        (text("dashboard.loss"), value_text(snapshot.latest.get("loss"))),
+        (text("dashboard.speed"), measures.count(snapshot.latest.get("tokens_per_second", 0.0))),
+        (text("dashboard.eta"), measures.duration(snapshot.seconds_left)),
+    )
+    head: list[Row] = [
+        ((f" {snapshot.run.name[: max(1, width - 2)]}", "*foreground"),),
+        ((f" {state_word(snapshot.state)}", f"*{STATE_ROLES[snapshot.state.value]}"),),
+    ]
+    return head + [((f" {label} ", "muted"), (value, "foreground")) for label, value in facts]
+
+
+def _message(snapshot: RunSnapshot) -> str:
+    return snapshot.status.message if snapshot.status is not None else ""
+
+
+def _first_line(line: str) -> str:
+    return line.strip().splitlines()[0] if line.strip() else ""
