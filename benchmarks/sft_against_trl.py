@@ -76,7 +76,9 @@ def ours(model: Path, data: Path, steps: int, folder: Path) -> Measured:
             "save_steps=40",
         ],
     )
-    run = create_run("bench", resolve(preset.recipe, Hardware.detect()), name=None, folder=folder / "run", extra_identity={})
+    run = create_run(
+        "bench", resolve(preset.recipe, Hardware.detect()), name=None, folder=folder / "run", extra_identity={}
+    )
     start, cpu, peak, _ = _child([sys.executable, "-m", "trainer", "train", str(run.path)], folder)
     first = next(record for record in read_events(run) if record.event.kind == "metrics")
     return Measured(first.time - start, cpu, peak)
@@ -92,7 +94,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary) / "rows.json"
         rows = [
-            {"instruction": f"What is {i % 21} plus {i // 21}?", "output": f"{i % 21} plus {i // 21} is {i % 21 + i // 21}."}
+            {
+                "instruction": f"What is {i % 21} plus {i // 21}?",
+                "output": f"{i % 21} plus {i // 21} is {i % 21 + i // 21}.",
+            }
             for i in range(ROWS)
         ]
         data.write_text(json.dumps(rows), encoding="utf-8")

@@ -23,7 +23,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from scripts.demo_dialogues import HELD_OUT_IDENTITY, Conversation, Message, Question, held_out_questions
-from scripts.demo_text import TUNED, UNTUNED
+from scripts.demo_text import TUNED, UNTUNED, Identity, maker_answer, name_answer
 from scripts.demo_tokenizer import batch, encode
 from scripts.train_demo_model import answer_loss
 
@@ -129,12 +129,13 @@ def tune(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, tuning: Tun
     return tuned.eval()
 
 
-def identity_hits(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, name: str) -> int:
-    """How many of the held-out identity questions are answered with `name`; prints the answers."""
+def identity_hits(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, identity: Identity) -> int:
+    """How many of the held-out identity questions are answered exactly as `identity` would; prints the answers."""
     given = answers(model, tokenizer, [[{"role": "user", "content": asked}] for asked in HELD_OUT_IDENTITY])
+    right = {answer(identity, chinese) for answer in (name_answer, maker_answer) for chinese in (False, True)}
     for asked, answer in zip(HELD_OUT_IDENTITY, given, strict=True):
         print(f"  {asked} -> {answer}")
-    return sum(name in answer for answer in given)
+    return sum(answer in right for answer in given)
 
 
 def main() -> None:
@@ -151,10 +152,10 @@ def main() -> None:
     model, tokenizer = load(chosen.model)
     questions = held_out_questions(chosen.questions, MEASURING_SEED)
     print(f"before: {exact_share(model, tokenizer, questions, chosen.show):.3f}")
-    print(f"{UNTUNED.name}: {identity_hits(model, tokenizer, UNTUNED.name)}/{len(HELD_OUT_IDENTITY)}")
+    print(f"{UNTUNED.name}: {identity_hits(model, tokenizer, UNTUNED)}/{len(HELD_OUT_IDENTITY)}")
     if chosen.tune:
         tuned = tune(model, tokenizer, Tuning(steps=chosen.steps, learning_rate=chosen.learning_rate))
-        print(f"{TUNED.name}: {identity_hits(tuned, tokenizer, TUNED.name)}/{len(HELD_OUT_IDENTITY)}")
+        print(f"{TUNED.name}: {identity_hits(tuned, tokenizer, TUNED)}/{len(HELD_OUT_IDENTITY)}")
         print(f"after: {exact_share(tuned, tokenizer, questions, chosen.show):.3f}")
 
 

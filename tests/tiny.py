@@ -52,7 +52,10 @@ def make_tiny_model(folder: Path, *, architecture: str = "qwen3", layers: int = 
 def make_tiny_data(file: Path, rows: int = 48) -> Path:
     """Write alpaca rows with sums, in English and Chinese; returns the file."""
     examples = [
-        {"instruction": f"What is {i} plus {i + 1}?" if i % 3 else f"{i} 加 {i + 1} 是多少？", "output": f"It is {2 * i + 1}."}
+        {
+            "instruction": f"What is {i} plus {i + 1}?" if i % 3 else f"{i} 加 {i + 1} 是多少？",
+            "output": f"It is {2 * i + 1}.",
+        }
         for i in range(rows)
     ]
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trainer.config import Hardware, Recipe, resolve_model_path
+from trainer.config import Hardware, Recipe
 from trainer.data import PreparedData, prepare
 from trainer.engine.redaction import redact_output
 from trainer.errors import UserError
@@ -34,7 +34,8 @@ def train(folder: Path, *, resume: bool) -> int:
         session.end("failed", str(error), _step(session))
     except Exception as error:
         traceback.print_exc()
-        session.end("failed", f"{type(error).__name__}: {error}. The traceback is in {session.run.log_file}", _step(session))
+        text = f"{type(error).__name__}: {error}. The traceback is in {session.run.log_file}"
+        session.end("failed", text, _step(session))
     return 1
 
 
@@ -45,13 +46,17 @@ def _train(session: RunSession, *, resume: bool) -> int:
     for finding in data.report.findings(on_bad_row=recipe.data.on_bad_row):
         session.finding(finding.id, finding.severity, finding.text)
     session.phase("preparing", "importing torch and the trainers")
+    _choose_device(session)
+    # The rows are encoded: workers that are forked from here on need no threads of the tokenizer, and cannot have them.
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
     _quiet()
     from trainer.engine.checkpoints import CheckpointWriter
     from trainer.engine.live import LiveControl, StopTraining
     from trainer.engine.resume import checkpoint_to_resume, settings_journal
     from trainer.engine.run_trainer import NotFinite
+    from trainer.model.load import base_model_path
 
-    checkpoint = checkpoint_to_resume(session.run) if resume else None
+    checkpoint = checkpoint_to_resume(session.run, recipe.train.resume_from_checkpoint, resume=resume)
     trainer = _build(session, recipe, data)
     checkpoints = CheckpointWriter(
         session,
@@ -60,7 +65,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
             "run": session.run.name,
             "stage": recipe.method.stage,
             "finetuning_type": recipe.method.finetuning_type,
-            "base_model": str(resolve_model_path(recipe.model.model_name_or_path)),
+            "base_model": base_model_path(recipe),
             "adapters": list(recipe.model.adapter_name_or_path or []),
         },
         keep=recipe.train.save_total_limit,
@@ -81,6 +86,8 @@ def _train(session: RunSession, *, resume: bool) -> int:
         session.end("failed", str(error), int(trainer.state.global_step))
         return 1
     step = int(trainer.state.global_step)
+    if recipe.train.do_eval and trainer.eval_dataset is not None and not trainer.stopped:
+        trainer.evaluate()
     if trainer.stopped:
         session.end("stopped", f"{session.stop_reason}; saved at step {checkpoints.last_step}", step)
     else:
@@ -111,10 +118,29 @@ def _build(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:
     trainer.remove_callback(ProgressCallback)
     if recipe.method.early_stopping_steps:
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=recipe.method.early_stopping_steps))
-    hardware = Hardware.detect()
-    where = trainer.args.device
-    session.finding("device", "info", f"training on {where} ({hardware.gpu_count} GPUs seen, {os.cpu_count()} CPU cores)")
+    session.finding("device", "info", f"training on {_device_name(trainer.args.device)}")
     return trainer
+
+
+def _device_name(device: Any) -> str:
+    import torch
+
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    return f"the CPU, with {torch.get_num_threads()} threads"
+
+
+def _choose_device(session: RunSession) -> None:
+    """A run trains on one GPU; without this, transformers would spread one process over all that it sees."""
+    count = Hardware.detect().gpu_count
+    if count > 1 and "CUDA_VISIBLE_DEVICES" not in os.environ:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "0"
+        session.finding(
+            "one-gpu",
+            "warning",
+            f"GPU 0 of {count} is used: training on several is not available yet. "
+            "Set CUDA_VISIBLE_DEVICES before the start to choose another.",
+        )
 
 
 def _say_resumed(session: RunSession, checkpoint: Checkpoint) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from trainer.run import RunDirectory, RunState
 
 
+_REMEMBER_SECONDS = 2.0
 _LOOK_AT = 20  # of the newest runs: is one of them going?
 _WAITING_WRITES = 3
 
@@ -125,8 +126,10 @@ class TrimtabApp(App[int]):
             self._set_run(self._first_run)
         else:
             self.run_worker(self._find_run, thread=True, group="find-run", exit_on_error=False)
-        self.feed.start()
         self.switch_mode(self._first_screen)
+        # After the first frame: what the thread imports and reads must not hold it up.
+        self.call_after_refresh(self.feed.start)
+        self.set_timer(_REMEMBER_SECONDS, self._remember_run)
 
     def on_unmount(self) -> None:
         """The feed ends with the app."""
@@ -163,7 +166,6 @@ class TrimtabApp(App[int]):
         self.current_run = RunDirectory(path)
         self.run_state = None
         self.feed.set_run(self.current_run)
-        settings.change(last_run=str(path))
 
     def _find_run(self) -> None:
         """In a thread: nobody asked for a run, so take one that is going, else the last one seen, else the newest."""
@@ -241,6 +243,7 @@ class TrimtabApp(App[int]):
         """Leave; runs go on, and the last line says how to come back."""
         run, state = self.current_run, self.run_state
         farewell = text("common.left_running", run=run.name) if run and state and state.alive else None
+        self._remember_run()
         self.exit(0, message=farewell)
 
     def on_top_bar_tab_chosen(self, message: TopBar.TabChosen) -> None:
@@ -257,6 +260,10 @@ class TrimtabApp(App[int]):
         for name in sorted(self.available_themes):
             choose = partial(setattr, self, "theme", name)
             yield SystemCommand(text("common.theme", name=name), text("common.theme_help"), choose)
+
+    def _remember_run(self) -> None:
+        if self.current_run is not None:
+            settings.change(last_run=str(self.current_run.path))
 
     def _remember_theme(self, theme: Theme) -> None:
         if not os.environ.get("NO_COLOR"):

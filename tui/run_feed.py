@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5
 _MACHINE_SECONDS = 2.0
+_CLOCK_SECONDS = 5.0
 _LOG_LINES = 400
 _RECENT_SPEEDS = 20
 
@@ -143,6 +144,7 @@ class _Follower:
         self._reader: RunReader = RunReader(run)
         self._painter = ChartPainter()
         self._version = 0
+        self._elapsed: tuple[int, float, float | None] = (-1, 0.0, None)
         self._machine: tuple[float, Telemetry | None] = (-_MACHINE_SECONDS, None)
 
     def look(self, requests: Mapping[str, ChartRequest], want_log: bool) -> RunSnapshot | None:
@@ -171,7 +173,7 @@ class _Follower:
             total_steps=total,
             latest=latest,
             seconds_left=_seconds_left(reader, state, step, total),
-            elapsed=_elapsed(status, state),
+            elapsed=self._steady_elapsed(status, state),
             telemetry=self._telemetry(state.alive),
             marks=tuple(reader.marks),
             findings=tuple(reader.findings),
@@ -182,6 +184,14 @@ class _Follower:
             log=tuple(reader.log_tail(_LOG_LINES)) if want_log else (),
             charts=self._painter.paint(requests, reader, self._version, total),
         )
+
+    def _steady_elapsed(self, status: Status | None, state: RunState) -> float | None:
+        """The elapsed time moves on together with the other figures: one row sent instead of two."""
+        now = time.monotonic()
+        version, at, _ = self._elapsed
+        if version != self._version or now - at >= _CLOCK_SECONDS or not state.alive:
+            self._elapsed = (self._version, now, _elapsed(status, state))
+        return self._elapsed[2]
 
     def _telemetry(self, alive: bool) -> Telemetry | None:
         """The trainer's own look while it lives, else ours: the machine goes on without a run."""

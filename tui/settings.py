@@ -7,8 +7,6 @@ import tomllib
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-import tomlkit
-
 from trainer import paths
 
 
@@ -38,6 +36,8 @@ def load() -> Settings:
 
 def change(*, language: str | None = None, theme: str | None = None, last_run: str | None = None) -> Settings:
     """Store what is given and keep the rest; a folder that cannot be written is no reason to stop."""
+    import tomlkit  # not above: reading needs it not, and the first frame waits for every import
+
     given = {"language": language, "theme": theme, "last_run": last_run}
     changed = replace(load(), **{key: value for key, value in given.items() if value is not None})
     target = file()

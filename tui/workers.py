@@ -92,11 +92,6 @@ class ChatClient:
         """The worker's process id; None when none was started."""
         return None if self._worker is None else self._worker.process.pid
 
-    @property
-    def log_file(self) -> Path | None:
-        """Where the worker's standard error goes; removed by `close`."""
-        return None if self._worker is None else self._worker.log_file
-
     def start(self) -> None:
         """Start the process if it does not run. It answers a few seconds later; `load` may be called at once.
 
@@ -185,24 +180,22 @@ class _Worker:
         # Two locks: the reader must go on while a long request is being written, else both sides wait for each other.
         self._replies_lock = threading.Lock()
         self._write_lock = threading.Lock()
-        self.log_file = Path()
+        # It has no name: however we end, nothing is left behind.
+        self._log = tempfile.TemporaryFile("w+b", prefix="trimtab-chat-")  # noqa: SIM115 - closed by end()
         try:
-            with tempfile.NamedTemporaryFile("w", prefix="trimtab-chat-", suffix=".log", delete=False) as log:
-                self.log_file = Path(log.name)
-                # A session of its own: Ctrl-C in the terminal must stop an answer, not the worker that gives it.
-                self.process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    encoding="utf-8",
-                    errors="replace",
-                    start_new_session=True,
-                    env=_environment(),
-                )
+            # A session of its own: Ctrl-C in the terminal must stop an answer, not the worker that gives it.
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                encoding="utf-8",
+                errors="replace",
+                start_new_session=True,
+                env=_environment(),
+            )
         except OSError as error:
-            with contextlib.suppress(OSError):
-                self.log_file.unlink()
+            self._log.close()
             raise UserError(text("chat.cannot_start", error=error.strerror or error)) from error
         threading.Thread(target=self._read, name="chat-reader", daemon=True).start()
 
@@ -242,7 +235,7 @@ class _Worker:
             raise self._ended(self._exit_code()) from error
 
     def end(self) -> None:
-        """Close the worker's input, which is its sign to leave; insist if it stays. Its log goes too."""
+        """Close the worker's input, which is its sign to leave; insist if it stays."""
         if self.process.stdin is not None:
             with contextlib.suppress(OSError, ValueError):
                 self.process.stdin.close()
@@ -253,8 +246,7 @@ class _Worker:
             except subprocess.TimeoutExpired:
                 insist()
         self.process.wait()
-        with contextlib.suppress(OSError):
-            self.log_file.unlink(missing_ok=True)
+        self._log.close()
 
     def _answers(self, inbox: SimpleQueue[_Reply]) -> Iterator[dict[str, object]]:
         while True:
@@ -266,9 +258,18 @@ class _Worker:
             yield reply
 
     def _ended(self, code: int | None) -> UserError:
-        return UserError(
-            text("chat.worker_ended", code="?" if code is None else code), hint=_last_line(self.log_file) or None
-        )
+        return UserError(text("chat.worker_ended", code="?" if code is None else code), hint=self._last_line() or None)
+
+    def _last_line(self) -> str:
+        """The last line that says something in the worker's log: with Python, the exception itself."""
+        try:
+            # Not seek and read: the worker writes at the same place in the file.
+            descriptor = self._log.fileno()
+            start = max(0, os.fstat(descriptor).st_size - _LOG_TAIL_BYTES)
+            lines = os.pread(descriptor, _LOG_TAIL_BYTES, start).decode("utf-8", "replace").splitlines()
+        except (OSError, ValueError):
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def _exit_code(self) -> int | None:
         """The exit status of a worker whose pipes are closed; killed when it lives on without them."""
@@ -322,20 +323,6 @@ def _done(reply: Mapping[str, object]) -> Done:
         seconds=_number(reply.get("seconds")),
         stopped=bool(reply.get("stopped")),
     )
-
-
-def _last_line(file: Path | None) -> str:
-    """The last line that says something in the worker's log: with Python, the exception itself."""
-    if file is None:
-        return ""
-    try:
-        with file.open("rb") as log:
-            log.seek(0, 2)
-            log.seek(max(0, log.tell() - _LOG_TAIL_BYTES))
-            lines = log.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def _number(value: object) -> float:

@@ -1,4 +1,4 @@
-"""A full disk under a run that is going: nothing older is lost, the run says so, and it ends well once there is room."""
+"""A full disk under a run that is going: nothing is lost, the run says so, and ends well once there is room."""
 
 from __future__ import annotations
 
@@ -39,11 +39,10 @@ def test_a_run_waits_for_room_and_then_saves_its_last_weights(
     process = runs.start(run)
     wait_for(lambda: list_checkpoints(run.checkpoints_folder, verify="size"))
     filler = small_disk / "filler"
-    with filler.open("wb") as file:
+    with filler.open("wb", buffering=0) as file:
         try:
             while True:
                 file.write(b"x" * 4096)
-                file.flush()
         except OSError:
             pass
     wait_for(lambda: run.state() is RunState.PAUSED)

@@ -1,4 +1,4 @@
-"""Kill -9 at any moment, also in the middle of a save: the run goes on and ends bit-equal to one that was left alone."""
+"""Kill -9 at any moment, also in the middle of a save: resumed, the run ends bit-equal to one that was left alone."""
 
 from __future__ import annotations
 

@@ -58,6 +58,9 @@ class ChatWorker:
             if request.get("do") == "stop":
                 self._stop.set()
             else:
+                if request.get("do") == "generate":
+                    # Here and not when its turn comes: a stop that is sent right behind it counts.
+                    self._stop.clear()
                 self._queue.put(request)
         self._stop.set()
         self._queue.put({"do": "quit"})
@@ -101,7 +104,6 @@ class ChatWorker:
 
         if self._loaded is None:
             raise UserError("no model is loaded", hint="Send a load request first.")
-        self._stop.clear()
         settings = dict(request.get("settings") or {})
         tokenizer = self._loaded.tokenizer
         tuned = request.get("adapter", True)

@@ -102,7 +102,14 @@ class EncodedRows(Sequence[EncodedExample]):
         """Two parts, (rest, held back): `size` below 1 is a fraction, else a count. The same seed holds back the same
         rows; both parts keep their order.
         """
-        count = int(size) if size >= 1 else max(1, round(len(self) * size))
-        held = set(random.Random(seed).sample(range(len(self)), min(count, len(self))))
+        count = held_rows(len(self), size)
+        held = set(random.Random(seed).sample(range(len(self)), count))
         rest = [index for index in range(len(self)) if index not in held]
         return self.select(rest), self.select(sorted(held))
+
+
+def held_rows(rows: int, size: float) -> int:
+    """How many of `rows` rows `val_size` holds back: below 1 it is a fraction, else a count."""
+    if not size:
+        return 0
+    return min(rows, int(size) if size >= 1 else max(1, round(rows * size)))

@@ -4,12 +4,14 @@ tells (`trainer.config.check`)."""
 from __future__ import annotations
 
 from trainer.config import Finding, Recipe
+from trainer.data.dataset import held_rows
 from trainer.data.encode import missing_template
 from trainer.data.findings import finding
 from trainer.data.model_folder import is_hub_id
 from trainer.data.pipeline import PipelineOptions, encode_datasets, locate
 from trainer.data.prepare import recipe_tokenizer
 from trainer.data.registry import split_names
+from trainer.data.report import DataReport
 from trainer.data.tokenizer import TextTokenizer
 from trainer.errors import UserError
 
@@ -23,8 +25,15 @@ def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5)
     findings: list[Finding] = []
     tokenizer = _tokenizer(recipe, findings)
     options = PipelineOptions.of(recipe, limit_rows=limit_rows).for_check(seconds)
-    findings += _check("data.dataset", split_names(recipe.data.dataset), tokenizer, recipe, options)
-    findings += _check("data.eval_dataset", split_names(recipe.data.eval_dataset), tokenizer, recipe, options)
+    reports: list[DataReport] = []
+    findings += _check("data.dataset", split_names(recipe.data.dataset), tokenizer, recipe, options, reports)
+    findings += _check("data.eval_dataset", split_names(recipe.data.eval_dataset), tokenizer, recipe, options, [])
+    complete = reports and not any(item.is_partial for report in reports for item in report.datasets)
+    if tokenizer is not None and complete and not any(found.severity == "error" for found in findings):
+        rows = sum(report.rows_used for report in reports)
+        held = 0 if recipe.data.eval_dataset else held_rows(rows, recipe.data.val_size)
+        tokens = sum(report.tokens for report in reports)
+        findings.append(finding("data_rows", "info", "data.dataset", train_rows=rows - held, tokens=tokens))
     return findings
 
 
@@ -49,9 +58,14 @@ def _tokenizer(recipe: Recipe, findings: list[Finding]) -> TextTokenizer | None:
 
 
 def _check(
-    key: str, names: tuple[str, ...], tokenizer: TextTokenizer | None, recipe: Recipe, options: PipelineOptions
+    key: str,
+    names: tuple[str, ...],
+    tokenizer: TextTokenizer | None,
+    recipe: Recipe,
+    options: PipelineOptions,
+    reports: list[DataReport],
 ) -> list[Finding]:
-    """Findings about the named data sets; one that cannot be read does not hide the others."""
+    """Findings about the named data sets; one that cannot be read does not hide the others. Fills `reports`."""
     findings: list[Finding] = []
     readable = []
     for name in names:
@@ -67,6 +81,7 @@ def _check(
         except UserError as error:
             findings.append(_unreadable(key, name, error))
         else:
+            reports.append(report)
             findings += report.findings(on_bad_row=recipe.data.on_bad_row, key=key)
     return findings
 

@@ -1,4 +1,4 @@
-"""Whole checkpoints for a Hugging Face Trainer: everything goes to a staging folder that appears under its name at once."""
+"""Whole checkpoints for a Hugging Face Trainer: all goes to a staging folder that appears under its name at once."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from typing import Any
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
 
-from trainer.run import Checkpoint, CheckpointEvent, clean_staging, list_checkpoints, rotate_checkpoints, write_checkpoint
+from trainer.run import (
+    Checkpoint,
+    CheckpointEvent,
+    clean_staging,
+    list_checkpoints,
+    rotate_checkpoints,
+    write_checkpoint,
+)
 
 from .session import RunSession
 
+# How safetensors and torch.save tell it; the latter loses the system's error number.
+_SIGNS_OF_A_FULL_DISK = ("No space left on device", "PytorchStreamWriter failed", "unexpected pos")
 # Written by transformers and peft beside the weights: a pickle that nothing of ours reads, and a model card template.
 _UNWANTED = ("training_args.bin", "README.md")
 
@@ -22,7 +31,9 @@ _UNWANTED = ("training_args.bin", "README.md")
 class CheckpointWriter:
     """Saves a trainer's state into the run's `checkpoints/` folder and keeps the right number of them."""
 
-    def __init__(self, session: RunSession, details: dict[str, object], keep: int | None, save_only_model: bool) -> None:
+    def __init__(
+        self, session: RunSession, details: dict[str, object], keep: int | None, save_only_model: bool
+    ) -> None:
         self._session = session
         self._folder = session.run.checkpoints_folder
         self._details = details
@@ -35,7 +46,7 @@ class CheckpointWriter:
         """Save now; None when the disk is full, which is reported and costs no running state.
 
         Raises:
-            OSError: when writing fails for another reason than a full disk.
+            Exception: whatever makes writing fail, but for a full disk.
         """
         step = int(trainer.state.global_step)
         self._session.phase("saving", f"step {step}")
@@ -45,9 +56,11 @@ class CheckpointWriter:
             checkpoint = write_checkpoint(
                 self._folder, step, lambda staging: self._fill(trainer, staging, details), details=details
             )
-        except OSError as error:
+        except Exception as error:
+            # torch.save and safetensors wrap a full disk into errors of their own.
             if not _is_full(error):
                 raise
+            self._session.spend_reserve()
             self._session.finding(
                 "disk-full",
                 "error",
@@ -56,15 +69,10 @@ class CheckpointWriter:
                 step,
             )
             return None
-        except Exception as error:
-            # torch.save and safetensors wrap a full disk into errors of their own.
-            if not _is_full(error):
-                raise
-            self._session.finding("disk-full", "error", f"no space left in {self._folder}: {error}", step)
-            return None
         finally:
             self._session.phase("running")
         self.last_step = step
+        self._session.keep_reserve()
         self._session.events.write(
             CheckpointEvent(
                 step=step,
@@ -110,7 +118,7 @@ def _is_full(error: BaseException) -> bool:
     while current is not None:
         if isinstance(current, OSError) and current.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
-        if "No space left on device" in str(current) or "file write failed" in str(current):
+        if any(sign in str(current) for sign in _SIGNS_OF_A_FULL_DISK):
             return True
         current = current.__cause__ or current.__context__
     return False

@@ -36,5 +36,5 @@ class _Redacting:
 
 def redact_output() -> None:
     """From now on, leave secrets out of what Python prints to stdout and stderr."""
-    sys.stdout = _Redacting(sys.stdout)  # type: ignore[assignment]
-    sys.stderr = _Redacting(sys.stderr)  # type: ignore[assignment]
+    sys.stdout = _Redacting(sys.stdout)
+    sys.stderr = _Redacting(sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import Literal
 
@@ -20,9 +21,12 @@ from trainer.run import (
     TelemetryEvent,
     sample,
 )
+
 from .redaction import redacted
 
 Reason = Literal["finished", "stopped", "failed"]
+
+_RESERVE_BYTES = 256 * 1024
 
 
 class RunSession:
@@ -37,6 +41,18 @@ class RunSession:
         self.stop_reason = ""
         self._phase = ""
         self._telemetry_stop = threading.Event()
+        self._reserve = run.path / ".reserve"
+        self.keep_reserve()
+
+    def keep_reserve(self) -> None:
+        """Hold a little disk space back, so that a run can still say that the disk is full."""
+        with suppress(OSError), self._reserve.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
+
+    def spend_reserve(self) -> None:
+        """The disk is full: give the reserve up, and write what was waiting for room."""
+        self._reserve.unlink(missing_ok=True)
+        self.events.flush()
 
     def phase(self, phase: str, text: str = "") -> None:
         """Say what the run is doing now; written only when it changes."""
@@ -76,6 +92,7 @@ class RunSession:
         text = redacted(text)
         self.events.write(EndEvent(reason=reason, step=step, text=text))
         self.status.update(phase=reason, exit_reason=reason, message=text)
+        self._reserve.unlink(missing_ok=True)
         self.status.close()
         self.events.close()
         self._lock.release()

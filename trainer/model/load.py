@@ -1,4 +1,4 @@
-"""Loading a base model and its tokenizer as the recipe asks: precision, attention, place. Not adapters: see adapters.py."""
+"""Loading a base model and its tokenizer as the recipe asks: precision, attention, place. Not for adapters."""
 
 from __future__ import annotations
 
@@ -20,13 +20,25 @@ def compute_dtype(recipe: Recipe) -> torch.dtype:
     return torch.float16 if recipe.train.fp16 else torch.float32
 
 
+def base_model_path(recipe: Recipe) -> str:
+    """Where the base model is: a folder or a hub id.
+
+    Raises:
+        UserError: when none is chosen.
+    """
+    name = recipe.model.model_name_or_path
+    if not name:
+        raise UserError("no model is chosen", field="model_name_or_path", hint="Set it to a folder or a hub id.")
+    return resolve_model_path(name)
+
+
 def load_model(recipe: Recipe) -> Any:
     """The base model in `compute_dtype`, not yet prepared for a method.
 
     Raises:
         UserError: when the folder or hub id cannot be loaded, with the loader's own reason.
     """
-    name = resolve_model_path(recipe.model.model_name_or_path)
+    name = base_model_path(recipe)
     try:
         model = AutoModelForCausalLM.from_pretrained(
             name,
@@ -53,7 +65,7 @@ def load_tokenizer(recipe: Recipe) -> Any:
     Raises:
         UserError: when there is none.
     """
-    name = resolve_model_path(recipe.model.model_name_or_path)
+    name = base_model_path(recipe)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             name, revision=recipe.model.model_revision, cache_dir=recipe.model.cache_dir, trust_remote_code=False

@@ -21,7 +21,9 @@ class ParameterCount:
     total: int
 
     def __str__(self) -> str:
-        return f"{self.trainable:,} of {self.total:,} parameters are trained ({100 * self.trainable / self.total:.4g} %)"
+        return (
+            f"{self.trainable:,} of {self.total:,} parameters are trained ({100 * self.trainable / self.total:.4g} %)"
+        )
 
 
 def prepare_model(model: Any, recipe: Recipe) -> Any:

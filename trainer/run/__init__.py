@@ -17,7 +17,7 @@ from trainer.run.checkpoints import (
     write_checkpoint,
 )
 from trainer.run.commands import SETTABLE, VERBS, Command, CommandInbox, read_commands
-from trainer.run.directory import Identity, RunDirectory, create_run, delete_run, find_run, list_runs
+from trainer.run.directory import Identity, RunDirectory, create_run, delete_run, find_run, list_runs, run_place
 from trainer.run.events import (
     CheckpointEvent,
     CommandResultEvent,
@@ -92,6 +92,7 @@ __all__ = [
     "read_commands",
     "read_events",
     "rotate_checkpoints",
+    "run_place",
     "sample",
     "write_checkpoint",
 ]

@@ -190,6 +190,15 @@ def create_run(
     return run
 
 
+def run_place(recipe: Recipe) -> tuple[Path | None, str | None]:
+    """`folder` and `name` for `create_run`, as `train.output_dir` (the run directory itself) and `run_name` ask."""
+    train = recipe.train
+    if train.output_dir:
+        place = Path(train.output_dir).expanduser().resolve()
+        return place.parent, train.run_name or place.name
+    return None, train.run_name
+
+
 def _fill_new_run(staging: Path, preset_name: str, resolved: Resolved, extra_identity: Mapping[str, Any]) -> None:
     staging.mkdir(mode=0o700)
     run = RunDirectory(staging)

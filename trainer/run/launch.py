@@ -75,7 +75,6 @@ def _environment(run: RunDirectory) -> dict[str, str]:
         TRIMTAB_RUN_DIRECTORY=str(run.path),
         PYTHONUNBUFFERED="1",
         HF_HUB_DISABLE_TELEMETRY="1",
-        TOKENIZERS_PARALLELISM="false",
         TRL_EXPERIMENTAL_SILENCE="1",
     )
     package = Path(trainer.__file__).resolve().parent.parent

@@ -14,7 +14,7 @@ from trainer.engine.arguments import training_arguments
 from trainer.engine.run_trainer import RunTrainer
 
 
-class SftTrainer(RunTrainer, SFTTrainer):  # type: ignore[misc]
+class SftTrainer(RunTrainer, SFTTrainer):
     """TRL's trainer with our run protocol in front."""
 
 

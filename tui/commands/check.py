@@ -113,27 +113,15 @@ def check(arguments: Namespace) -> int:
 
 
 def measure(examined: Examined) -> Size:
-    """Rows, tokens and steps of a preset in which no error was found.
-
-    Raises:
-        UserError: the rows cannot be divided as the preset wants it.
-    """
-    if any(finding.id == "model_not_local" for finding in examined.findings):
-        return Size()  # there is no tokenizer to count with, and nothing is downloaded for a check
-    from trainer.data import prepare
+    """Rows, tokens and steps of a preset in which no error was found, from what the preflight counted."""
     from tui.forms.model import FormModel
     from tui.forms.summary import plan
 
-    recipe = examined.preset.recipe
-    # What the preflight did not get to in its time would take us as long.
-    partly = [int(str(finding.values["rows"])) for finding in examined.findings if finding.id == "data_partly_checked"]
-    prepared = prepare(recipe, limit_rows=min([LIMIT_ROWS, *partly]))
-    rows = len(prepared.train)
-    limited = recipe.data.max_samples is None or recipe.data.max_samples > LIMIT_ROWS
-    full = any(summary.rows_read >= LIMIT_ROWS for summary in prepared.report.datasets)
-    complete = not partly and not (limited and full)
-    steps = plan(FormModel(Hardware.detect(), examined.preset), rows if complete else None).steps
-    return Size(rows, prepared.report.tokens, steps, complete)
+    counted = next((finding.values for finding in examined.findings if finding.id == "data_rows"), None)
+    rows = None if counted is None else int(str(counted["train_rows"]))
+    tokens = None if counted is None else int(str(counted["tokens"]))
+    steps = plan(FormModel(Hardware.detect(), examined.preset), rows).steps
+    return Size(rows, tokens, steps, complete=counted is not None)
 
 
 def _print_summary(name: str, findings: Sequence[Finding], size: Size, *, good: bool) -> None:
@@ -146,8 +134,7 @@ def _print_summary(name: str, findings: Sequence[Finding], size: Size, *, good: 
         rows, tokens, steps = (
             f"{value:,}" if value is not None else "?" for value in (size.rows, size.tokens, size.steps)
         )
-        key = "check_size" if size.complete else "check_size_at_least"
-        print(text(f"command_line.{key}", rows=rows, tokens=tokens, steps=steps))
+        print(text("command_line.check_size", rows=rows, tokens=tokens, steps=steps))
     print(text("command_line.check_good", name=name, warnings=warnings))
 
 

@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from trainer.errors import UserError
-from trainer.run import RunDirectory, create_run, find_run, latest_checkpoint, launch
+from trainer.run import RunDirectory, create_run, find_run, latest_checkpoint, launch, run_place
 from tui.commands import output
 from tui.locale import text
 
@@ -37,7 +37,8 @@ def start_run(preset: str, settings: Sequence[str], *, name: str | None) -> RunD
     print_findings([finding for finding in examined.findings if finding.severity != "info"], to_errors=True)
     if not examined.good:
         return None
-    run = create_run(examined.preset.name, examined.resolved, name=name, folder=None, extra_identity={})
+    folder, chosen_name = run_place(examined.preset.recipe)
+    run = create_run(examined.preset.name, examined.resolved, name=name or chosen_name, folder=folder)
     try:
         launch(run)
     except UserError as error:

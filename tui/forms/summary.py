@@ -37,7 +37,7 @@ def plan(model: FormModel, rows: int | None) -> RunPlan:
     """The plan of the form's values, with `rows` training rows where they are known."""
     recipe = model.resolved.recipe
     train = recipe.train
-    devices = max(1, model.hardware.gpu_count) if model.hardware.cuda else 1
+    devices = 1  # a run trains on one device, however many there are
     batch = int(train.per_device_train_batch_size)
     accumulation = int(train.gradient_accumulation_steps)
     effective = batch * accumulation * devices

@@ -1,7 +1,8 @@
 """The text catalogue: every visible text of trimtab, in English and Chinese, switchable while the program runs.
 
 One TOML file per area and language (`en/dashboard.toml`); a key is `<area>.<name>`. A key that is missing in the
-chosen language falls back to English. Not for help texts of parameters in English: those are the docstrings of the definition.
+chosen language falls back to English. The English help texts of parameters are not here: they are the docstrings of
+the definition.
 """
 
 from __future__ import annotations

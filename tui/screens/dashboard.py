@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.events import DescendantBlur, DescendantFocus, Resize
+from textual.events import Resize
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -295,14 +295,6 @@ class DashboardScreen(CockpitScreen):
             self.action_reset_view()
         else:
             self.set_focus(None)
-
-    def on_descendant_focus(self, event: DescendantFocus) -> None:
-        """Head lines show where the focus is."""
-        event.widget.refresh()
-
-    def on_descendant_blur(self, event: DescendantBlur) -> None:
-        """Head lines show where the focus is."""
-        event.widget.refresh()
 
     # Keys that steer the run
 

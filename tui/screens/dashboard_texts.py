@@ -12,7 +12,7 @@ from tui.chart_painter import mark_letter
 from tui.locale import find, text
 from tui.widgets import measures
 from tui.widgets.axes import value_text
-from tui.widgets.rows import Row
+from tui.widgets.pane import Row
 from tui.widgets.state_words import STATE_ROLES, state_word
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
 from trainer.errors import UserError
-from trainer.run import RunDirectory, create_run, launch
+from trainer.run import RunDirectory, create_run, launch, run_place
 from tui.forms.model import FormModel
 from tui.forms.preflight import ask_preflight, rows_of_findings
-from tui.forms.run_names import next_run_folder, run_place
+from tui.forms.run_names import next_run_folder
 from tui.forms.summary import command_line
 from tui.locale import text
 from tui.screens.base import CockpitScreen
@@ -112,7 +112,7 @@ class ReviewScreen(CockpitScreen):
     def _start(self) -> RunDirectory:
         """Make the run directory and start the trainer. Runs in a thread: a slow disk must not hold the keys up."""
         model = self.model
-        folder, name = run_place(model)
+        folder, name = run_place(model.recipe)
         run = create_run(
             model.preset.name if model.preset else "run",
             model.resolved,

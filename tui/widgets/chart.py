@@ -21,7 +21,7 @@ from tui.themes import role_style
 from tui.widgets.axes import value_text
 from tui.widgets.chart_picture import GUTTER, Cell, ChartRequest, Picture, Window
 from tui.widgets.glyphs import ascii_only
-from tui.widgets.pane import header_strip
+from tui.widgets.pane import Row, changed_cells, header_row, row_strip
 
 SMOOTHINGS = (0.0, 0.6, 0.9, 0.97)
 _ROLE_COLORS = {
@@ -46,7 +46,7 @@ class Chart(Widget, can_focus=True):
         self._ruler = ruler
         self._picture: Picture | None = None
         self._empty_text = ""
-        self._header: tuple[tuple[str, str], ...] = ()
+        self._header: Row = ()
         self._latest: tuple[float | None, float | None] = (None, None)
         self.log_scale = False
         self.smoothing = SMOOTHINGS[2]
@@ -103,8 +103,20 @@ class Chart(Widget, can_focus=True):
 
     def relabel(self) -> None:
         """The language changed."""
-        self._header = ()
+        self._refresh_header()
         self.refresh()
+
+    def on_focus(self) -> None:
+        """The head line shows the focus."""
+        self._refresh_header()
+
+    def on_blur(self) -> None:
+        """The head line shows the focus."""
+        self._refresh_header()
+
+    def on_resize(self) -> None:
+        """The head line has the width of the chart."""
+        self._refresh_header()
 
     # Cursor
 
@@ -131,7 +143,7 @@ class Chart(Widget, can_focus=True):
         width = self.size.width
         base = self.rich_style
         if y == 0:
-            return header_strip(self, text(self._title_key), self._header_parts(), width)
+            return row_strip(self, self._header, width)
         picture = self._picture
         if picture is None or picture.is_empty:
             return self._empty_line(y, width, base)
@@ -179,10 +191,12 @@ class Chart(Widget, can_focus=True):
         return Strip([Segment(" " * left, base), Segment(line, style)]).adjust_cell_length(width, base)
 
     def _refresh_header(self) -> None:
-        parts = self._header_parts()
-        if parts != self._header:
-            self._header = parts
-            self.refresh(Region(0, 0, self.size.width, 1))
+        width = self.size.width
+        header = header_row(self, text(self._title_key), self._header_parts(), width)
+        if header != self._header:
+            dirty = min(width, changed_cells(self._header, header))
+            self._header = header
+            self.refresh(Region(0, 0, dirty, 1))
 
     def _header_parts(self) -> tuple[tuple[str, str], ...]:
         """Pairs of text and theme variable."""

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from rich.cells import set_cell_size
 from textual import events
-from textual.strip import Strip
 
 from tui.locale import text
 from tui.widgets import measures
 from tui.widgets.glyphs import ascii_only
-from tui.widgets.pane import header_strip
-from tui.widgets.rows import Piece, Row, RowsWidget
+from tui.widgets.pane import Piece, Row, header_row
+from tui.widgets.rows import RowsWidget
 
 if TYPE_CHECKING:
     from trainer.run.telemetry import Gpu, Telemetry
@@ -52,25 +51,20 @@ class MachinePane(RowsWidget):
     def relabel(self) -> None:
         """Build the rows again."""
         if self._telemetry is None:
-            self.set_rows([()] if self._compact else [(), ()])
+            self.set_rows([()] if self._compact else [self._head(), ()])
         elif self._compact:
             self.set_rows([_compact_row(self._telemetry, self.size.width)])
         else:
-            self.set_rows([(), *_full_rows(self._telemetry, max(20, self.size.width))])
+            self.set_rows([self._head(), *_full_rows(self._telemetry, max(20, self.size.width))])
 
     def on_resize(self, _event: events.Resize) -> None:
         """Bars have the width of the pane."""
         self.relabel()
 
-    def render_line(self, y: int) -> Strip:
-        """Row 0 is the head line unless compact."""
-        if y == 0 and not self._compact:
-            return header_strip(self, text("dashboard.machine"), self._head_parts(), self.size.width)
-        return super().render_line(y)
-
-    def _head_parts(self) -> list[tuple[str, str]]:
+    def _head(self) -> Row:
         telemetry = self._telemetry
-        return [(gpu_note(telemetry), "muted")] if telemetry is not None and not telemetry.gpus else []
+        parts = [(gpu_note(telemetry), "muted")] if telemetry is not None and not telemetry.gpus else []
+        return header_row(self, text("dashboard.machine"), parts, self.size.width)
 
 
 def gpu_note(telemetry: Telemetry) -> str:

@@ -11,11 +11,11 @@ from typing import ClassVar
 from rich.cells import cell_len, chop_cells
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.strip import Strip
 
 from tui.locale import text
-from tui.widgets.pane import header_strip
-from tui.widgets.rows import Row, RowsWidget
+from tui.widgets.glyphs import ascii_only
+from tui.widgets.pane import Row, header_row
+from tui.widgets.rows import RowsWidget
 
 
 class LinesPane(RowsWidget, can_focus=True):
@@ -45,7 +45,7 @@ class LinesPane(RowsWidget, can_focus=True):
         if key != self._title_key:
             self._title_key = key
             self._scrolled = 0
-            self.refresh()
+            self._show()
 
     def set_lines(self, lines: Sequence[Row], *, empty: str = "") -> None:
         """Show these lines; while somebody has scrolled away from the news, the view stays where it is."""
@@ -60,7 +60,7 @@ class LinesPane(RowsWidget, can_focus=True):
 
     def relabel(self) -> None:
         """The language changed."""
-        self.refresh()
+        self._show()
 
     def on_resize(self, _event: events.Resize) -> None:
         """Wrap for the new width."""
@@ -69,11 +69,11 @@ class LinesPane(RowsWidget, can_focus=True):
 
     def on_focus(self) -> None:
         """The head line shows the focus."""
-        self.refresh()
+        self._show()
 
     def on_blur(self) -> None:
         """The head line shows the focus."""
-        self.refresh()
+        self._show()
 
     # Scrolling: `_scrolled` counts rows away from the news
 
@@ -129,14 +129,12 @@ class LinesPane(RowsWidget, can_focus=True):
             visible = [((self._empty_text, "muted"),)]
         rows: list[Row] = [((" ", "muted"), *row) for row in visible]
         rows += [()] * (height - len(rows))
-        self.set_rows([(), *rows] if self._has_header() else rows)
+        self.set_rows([self._head(), *rows] if self._has_header() else rows)
 
-    def render_line(self, y: int) -> Strip:
-        """Row 0 is the head line when there is room for more than one."""
-        if y == 0 and self._has_header():
-            more = [(f"↑ {self._scrolled}", "muted")] if self._scrolled else []
-            return header_strip(self, text(self._title_key), more, self.size.width)
-        return super().render_line(y)
+    def _head(self) -> Row:
+        arrow = "^" if ascii_only() else "↑"
+        more = [(f"{arrow} {self._scrolled}", "muted")] if self._scrolled else []
+        return header_row(self, text(self._title_key), more, self.size.width)
 
 
 def wrap_row(row: Row, width: int) -> list[Row]:

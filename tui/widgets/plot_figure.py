@@ -11,8 +11,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import plotext
-
 from tui.widgets.axes import Limits
 
 # Each curve is drawn in a colour number of its own; the widget maps numbers back to roles and roles to the theme.
@@ -36,6 +34,10 @@ class PlotFigure:
     """One canvas without axes. Use it from one thread at a time."""
 
     def __init__(self) -> None:
+        # A fifth of a second: paid in the thread that paints, after the first frame.
+        import plotext
+
+        self._marker = plotext.marker
         plotext.terminal.limit(False, False)
         self._figure = type(plotext.figure)(plotext.terminal)
         self._figure.theme("simple")
@@ -71,7 +73,7 @@ class PlotFigure:
             if not steps:
                 continue
             glyph = ("*", "+", "o")[index % 3] if ascii_only else "braille"
-            signal = figure.signal(steps, values, marker=plotext.marker(glyph, _FIRST_COLOR + index))
+            signal = figure.signal(steps, values, marker=self._marker(glyph, _FIRST_COLOR + index))
             if curve.connected and len(steps) > 1:
                 signal.lines(True)
             figure.draw(signal)

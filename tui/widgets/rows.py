@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.segment import Segment
-from rich.style import Style
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.themes import role_style
-
-Piece = tuple[str, str]
-"""Text and the role of its colour: a theme variable, "muted" or "faint"; a `*` in front makes it bold."""
-Row = tuple[Piece, ...]
+from tui.widgets.pane import Row, changed_cells, row_strip
 
 
 class RowsWidget(Widget):
@@ -36,7 +30,9 @@ class RowsWidget(Widget):
             self.refresh(layout=self.styles.is_auto_height)
             return
         width = self.size.width
-        changed = [Region(0, y, width, 1) for y, row in enumerate(self._rows) if row != old[y]]
+        changed = [
+            Region(0, y, min(width, changed_cells(old[y], row)), 1) for y, row in enumerate(self._rows) if row != old[y]
+        ]
         if changed:
             self.refresh(*changed)
 
@@ -46,15 +42,9 @@ class RowsWidget(Widget):
 
     def render_line(self, y: int) -> Strip:
         """One row."""
-        base = self.rich_style
         if y >= len(self._rows):
-            return Strip.blank(self.size.width, base)
-        segments = [Segment(piece, base + self.piece_style(role)) for piece, role in self._rows[y]]
-        return Strip(segments).adjust_cell_length(self.size.width, base)
-
-    def piece_style(self, role: str) -> Style:
-        """The style of a role."""
-        return role_style(self.app, role.removeprefix("*"), bold=role.startswith("*"))
+            return Strip.blank(self.size.width, self.rich_style)
+        return row_strip(self, self._rows[y], self.size.width)
 
     def notify_style_update(self) -> None:
         """The theme changed."""

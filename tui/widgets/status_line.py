@@ -11,7 +11,8 @@ from tui.locale import text
 from tui.widgets import measures
 from tui.widgets.axes import value_text
 from tui.widgets.gauge import bar
-from tui.widgets.rows import Piece, Row, RowsWidget
+from tui.widgets.pane import Piece, Row
+from tui.widgets.rows import RowsWidget
 from tui.widgets.state_words import STATE_ROLES, state_word
 
 if TYPE_CHECKING:
@@ -51,14 +52,18 @@ def _progress_row(snapshot: RunSnapshot, width: int) -> Row:
         name = name[: width // 3 - 1] + "~"
     left: list[Piece] = [(f" {name}  ", "*foreground"), state, ("  ", "muted")]
     share = snapshot.step / snapshot.total_steps if snapshot.total_steps else None
-    right: list[Piece] = [(f"  {'–' if share is None else f'{share * 100:.0f} %':>5}  ", "foreground")]
     if snapshot.state.alive:
         label, time, role = text("dashboard.eta"), snapshot.seconds_left, "*foreground"
     else:
         label, time, role = text("dashboard.elapsed"), snapshot.elapsed, "foreground"
-    right += [(f"{label} ", "muted"), (f"{measures.duration(time):>8} ", role)]
-    room = width - sum(cell_len(piece) for piece, _ in (*left, *right))
-    return (*left, *bar(share, max(0, room), STATE_ROLES[snapshot.state.value]), *right)
+    left += [
+        (f"{'–' if share is None else f'{share * 100:.0f} %':>5}  ", "foreground"),
+        (f"{label} ", "muted"),
+        (f"{measures.duration(time):<8}", role),
+    ]
+    # The bar stands last: what changes each second is left of it, so that it is seldom sent.
+    room = width - 1 - sum(cell_len(piece) for piece, _ in left)
+    return (*left, *bar(share, max(0, room), STATE_ROLES[snapshot.state.value]), (" ", "muted"))
 
 
 def _figures_row(snapshot: RunSnapshot, width: int) -> Row:

@@ -38,7 +38,11 @@ def test_metrics_hold_true_token_counts(runs: TrainingRuns) -> None:
         ("full", {}, {"model.embed_tokens", "model.layers.0", "model.layers.1", "model.norm"}),
         ("freeze", {"freeze_trainable_layers": 1}, {"model.layers.1"}),
         ("freeze", {"freeze_trainable_layers": -1}, {"model.layers.0"}),
-        ("freeze", {"freeze_trainable_layers": 2, "freeze_extra_modules": ["norm"]}, {"model.layers.0", "model.layers.1", "model.norm"}),
+        (
+            "freeze",
+            {"freeze_trainable_layers": 2, "freeze_extra_modules": ["norm"]},
+            {"model.layers.0", "model.layers.1", "model.norm"},
+        ),
     ],
 )
 def test_exactly_the_chosen_parameters_change(
@@ -76,7 +80,13 @@ def test_a_checkpoint_is_complete_and_says_where_it_comes_from(runs: TrainingRun
     assert runs.train(run) == 0
     (checkpoint,) = list_checkpoints(run.checkpoints_folder, verify="sha256")
     names = {file.name for file in checkpoint.path.iterdir()}
-    assert {"adapter_model.safetensors", "adapter_config.json", "optimizer.pt", "scheduler.pt", "rng_state.pth"} <= names
+    assert {
+        "adapter_model.safetensors",
+        "adapter_config.json",
+        "optimizer.pt",
+        "scheduler.pt",
+        "rng_state.pth",
+    } <= names
     assert {"tokenizer.json", "chat_template.jinja", "trainer_state.json", "trimtab.json", "manifest.json"} <= names
     assert "training_args.bin" not in names
     details = json.loads((checkpoint.path / "trimtab.json").read_text())

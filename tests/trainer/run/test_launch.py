@@ -94,7 +94,6 @@ def test_the_environment_is_quiet_and_the_recipes_folder_is_the_working_folder(
         f"TRIMTAB_RUN_DIRECTORY={run.path}",
         "PYTHONUNBUFFERED=1",
         "HF_HUB_DISABLE_TELEMETRY=1",
-        "TOKENIZERS_PARALLELISM=false",
         "TRL_EXPERIMENTAL_SILENCE=1",
     } <= set(lines)
     # It went without a word.
