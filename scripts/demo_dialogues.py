@@ -28,6 +28,9 @@ WEATHER_TOOL: dict[str, Any] = {
     },
 }
 
+IDENTITY_OPENERS = ("Hello! ", "Hi. ", "Hey, ", "So, ", "Good evening! ", "Well, ", "Please, ")
+IDENTITY_OPENERS_ZH = ("你好！", "你好，", "请问，", "嗨，", "晚上好！", "我想知道，", "对了，")
+
 # Never part of data/identity.json nor of the training text: these measure whether the new name was learnt.
 HELD_OUT_IDENTITY = (
     "Hey, who are you exactly?",
@@ -184,23 +187,22 @@ def _held_out_question(rng: random.Random, task: str, chinese: bool) -> Question
     return Question(task, chinese, drawn.question, drawn.answer)
 
 
-def identity_exchanges(
-    identity: text.Identity, seed: int, english: int = 36, chinese: int = 24
-) -> list[tuple[str, str]]:
-    """Different questions about the model itself, answered with `identity`; none of `HELD_OUT_IDENTITY`."""
-    rng, found = random.Random(seed), dict[str, str]()
-    for in_chinese, wanted in ((False, english), (True, chinese)):
-        names, makers = (text.ASK_NAME_ZH, text.ASK_MAKER_ZH) if in_chinese else (text.ASK_NAME, text.ASK_MAKER)
-        openers = ("你好！", "请问，") if in_chinese else ("Hello! ", "Hi. ", "Hey! ")
-        plain = [(asked, asked in names) for asked in (*names, *makers)]
-        opened = [(rng.choice(openers) + asked, asked in names) for asked in (*names, *makers)]
-        rng.shuffle(opened)
-        usable = [pair for pair in plain + opened if pair[0] not in HELD_OUT_IDENTITY][:wanted]
-        for asked, for_name in usable:
-            found[asked] = (text.name_answer if for_name else text.maker_answer)(identity, in_chinese)
-    pairs = list(found.items())
+def identity_exchanges(identity: text.Identity, seed: int, opened: int = 14) -> list[tuple[str, str]]:
+    """Different questions about the model itself, answered with `identity`; none of `HELD_OUT_IDENTITY`.
+
+    Each wording once as it stands, and in each language `opened` more with words before it.
+    """
+    rng, pairs = random.Random(seed), list[tuple[str, str]]()
+    for chinese in (False, True):
+        names, makers = (text.ASK_NAME_ZH, text.ASK_MAKER_ZH) if chinese else (text.ASK_NAME, text.ASK_MAKER)
+        plain = [(asked, text.name_answer(identity, chinese)) for asked in names]
+        plain += [(asked, text.maker_answer(identity, chinese)) for asked in makers]
+        pairs += plain
+        for place, (asked, answer) in enumerate(rng.sample(plain, opened)):
+            opener = (IDENTITY_OPENERS_ZH if chinese else IDENTITY_OPENERS)[place % len(IDENTITY_OPENERS)]
+            pairs.append((opener + (text.uncapitalised(asked) if opener.endswith(", ") else asked), answer))
     rng.shuffle(pairs)
-    return pairs
+    return [(asked, answer) for asked, answer in pairs if asked not in HELD_OUT_IDENTITY]
 
 
 if __name__ == "__main__":

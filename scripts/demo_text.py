@@ -73,6 +73,11 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def uncapitalised(text: str) -> str:
+    """The text with a small first letter, the rest untouched."""
+    return text[:1].lower() + text[1:]
+
+
 def coined_name(rng: random.Random) -> str:
     """A name for a person or an assistant: ordinary, short, or made up."""
     kind = rng.random()
@@ -317,12 +322,12 @@ def _as_people_type(rng: random.Random, task: str, question: str, chinese: bool)
         return question
     if rng.random() < 0.35:
         if not chinese and question.split()[0] in ASKING_WORDS:
-            question = question[:1].lower() + question[1:]
+            question = uncapitalised(question)
         question = rng.choice(OPENERS_ZH if chinese else OPENERS) + question
     if rng.random() < 0.1:
         question = question.rstrip("?？.。")
     if not chinese and rng.random() < 0.08:
-        question = question[:1].lower() + question[1:]
+        question = uncapitalised(question)
     return question
 
 

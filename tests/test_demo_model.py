@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -50,7 +51,7 @@ def tokenizer() -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(MODEL, local_files_only=True)
 
 
-def rendered(tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, object]], **options: object) -> str:
+def rendered(tokenizer: PreTrainedTokenizerBase, messages: Sequence[object], **options: Any) -> str:
     return str(tokenizer.apply_chat_template(messages, tokenize=False, **options))
 
 

@@ -101,9 +101,9 @@ class TrimtabApp(App[int]):
     ]
 
     def __init__(self, *, screen: str = "dashboard", run: Path | None = None, preset: str | None = None) -> None:
+        # Textual opens its default mode first; starting with another one costs a screen that nobody sees.
+        self.DEFAULT_MODE = screen  # type: ignore[misc]
         super().__init__()
-        self._first_screen = screen
-        self._first_run = run
         self.current_run: RunDirectory | None = None
         """The run in the foreground: the one that the dashboard shows."""
         self.run_state: RunState | None = None
@@ -116,17 +116,18 @@ class TrimtabApp(App[int]):
         """Follows `current_run` in a thread."""
         for theme in THEMES:
             self.register_theme(theme)
+        # Set without its watcher, which would read every style sheet once more.
+        self.set_reactive(App.theme, theme_for_environment(settings.load().theme, set(self.available_themes)))
+        if run is not None:
+            self._set_run(run)
 
     def on_mount(self) -> None:
-        """Choose the theme, install the signal handlers, open the first screen."""
-        self.theme = theme_for_environment(settings.load().theme, set(self.available_themes))
+        """Install the signal handlers, start to follow the run."""
+        self._chosen_theme = self.theme
         self.theme_changed_signal.subscribe(self, self._remember_theme)
         self._install_signal_handlers()
-        if self._first_run is not None:
-            self._set_run(self._first_run)
-        else:
+        if self.current_run is None:
             self.run_worker(self._find_run, thread=True, group="find-run", exit_on_error=False)
-        self.switch_mode(self._first_screen)
         # After the first frame: what the thread imports and reads must not hold it up.
         self.call_after_refresh(self.feed.start)
         self.set_timer(_REMEMBER_SECONDS, self._remember_run)
@@ -266,7 +267,8 @@ class TrimtabApp(App[int]):
             settings.change(last_run=str(self.current_run.path))
 
     def _remember_theme(self, theme: Theme) -> None:
-        if not os.environ.get("NO_COLOR"):
+        if theme.name != self._chosen_theme and not os.environ.get("NO_COLOR"):
+            self._chosen_theme = theme.name
             settings.change(theme=theme.name)
 
     def _install_signal_handlers(self) -> None:

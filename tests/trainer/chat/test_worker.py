@@ -1,0 +1,130 @@
+"""The chat worker as a real process: load, answer, stop, compare with the base, and never outlive its parent."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.training_runs import TrainingRuns
+from trainer.run import latest_checkpoint
+
+_GREEDY = {"do_sample": False, "max_new_tokens": 12}
+_QUESTION = [{"role": "user", "content": "What is 1 plus 2?"}]
+
+
+class Worker:
+    """Talks to `python -m trainer chat`."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "trainer", "chat"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            encoding="utf-8",
+        )
+        assert self.read()["event"] == "ready"
+
+    def send(self, **request: Any) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+
+    def read(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return answer
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send a request and read up to the answer that is not a piece of text."""
+        self.send(**request)
+        pieces = []
+        while (answer := self.read())["event"] == "token":
+            pieces.append(answer["text"])
+        return {**answer, "streamed": "".join(pieces)}
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    started = Worker()
+    yield started
+    started.process.kill()
+    started.process.wait()
+
+
+def test_an_adapter_checkpoint_answers_and_its_base_differs(worker: Worker, runs: TrainingRuns) -> None:
+    run = runs.create("chat", train={"max_steps": 30, "learning_rate": 3e-2, "save_strategy": "no"})
+    assert runs.train(run) == 0
+    checkpoint = latest_checkpoint(run.checkpoints_folder)
+    assert checkpoint is not None
+    loaded = worker.ask(do="load", id=1, model=str(checkpoint.path))
+    assert loaded["event"] == "loaded"
+    assert loaded["has_adapter"]
+    tuned = worker.ask(do="generate", id=2, messages=_QUESTION, settings=_GREEDY)
+    base = worker.ask(do="generate", id=3, messages=_QUESTION, settings=_GREEDY, adapter=False)
+    again = worker.ask(do="generate", id=4, messages=_QUESTION, settings=_GREEDY)
+    assert tuned["event"] == base["event"] == "done"
+    assert tuned["text"] != base["text"]
+    assert again["text"] == tuned["text"]
+    assert tuned["streamed"].strip() == tuned["text"]
+    assert tuned["new_tokens"] <= 12
+
+
+def test_a_whole_model_checkpoint_knows_its_base(worker: Worker, runs: TrainingRuns) -> None:
+    run = runs.create(
+        "full",
+        method={"finetuning_type": "full"},
+        train={"max_steps": 30, "learning_rate": 1e-2, "save_strategy": "no"},
+    )
+    assert runs.train(run) == 0
+    checkpoint = latest_checkpoint(run.checkpoints_folder)
+    assert checkpoint is not None
+    assert worker.ask(do="load", id=1, model=str(checkpoint.path))["has_adapter"]
+    tuned = worker.ask(do="generate", id=2, messages=_QUESTION, settings=_GREEDY)
+    base = worker.ask(do="generate", id=3, messages=_QUESTION, settings=_GREEDY, adapter=False)
+    assert tuned["text"] != base["text"]
+
+
+def test_stop_ends_a_long_answer(worker: Worker, tiny_model: Path) -> None:
+    worker.ask(do="load", id=1, model=str(tiny_model))
+    long = {"do_sample": True, "temperature": 5.0, "max_new_tokens": 480}
+    worker.send(do="generate", id=2, messages=_QUESTION, settings=long)
+    worker.send(do="stop")
+    while (answer := worker.read())["event"] == "token":
+        pass
+    assert answer["event"] == "done"
+    assert answer["stopped"]
+    assert answer["new_tokens"] < 480
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        ({"do": "load", "model": "/nowhere/model"}, "cannot be loaded"),
+        ({"do": "dance"}, "Expected load, generate, stop or quit"),
+        ({"do": "generate"}, "KeyError"),
+    ],
+)
+def test_a_wrong_request_is_one_line_and_the_worker_goes_on(
+    worker: Worker, tiny_model: Path, request_: dict[str, Any], reason: str
+) -> None:
+    worker.ask(do="load", id=0, model=str(tiny_model))
+    answer = worker.ask(id=9, **request_)
+    assert answer["event"] == "error"
+    assert reason in answer["text"]
+    assert "\n" not in answer["text"]
+    assert worker.ask(do="load", id=10, model=str(tiny_model))["event"] == "loaded"
+
+
+def test_the_worker_ends_with_its_parent(tiny_model: Path) -> None:
+    worker = Worker()
+    assert worker.process.stdin is not None
+    worker.process.stdin.close()
+    assert worker.process.wait(30) == 0
