@@ -51,8 +51,8 @@ faults: install ## inject faults into real training processes
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/faults
 
 docs: install ## write docs/parameters.md and the pictures of the screens
-	@$(BIN)/python scripts/write_parameter_docs.py
-	@$(BIN)/python scripts/take_pictures.py
+	@$(BIN)/python -m scripts.write_parameter_docs
+	@$(BIN)/python -m scripts.take_pictures
 
 clean: ## remove what was built here, runs excepted
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -99,7 +99,8 @@ def test_train_status_chat_and_delete_from_the_command_line(shell: Shell) -> Non
 
 
 def test_a_stopped_run_resumes_from_the_command_line(shell: Shell) -> None:
-    assert shell.run("train", "tiny.toml", "max_steps=3000", "save_steps=1000", "--name", "long", "--detach").returncode == 0
+    started = shell.run("train", "tiny.toml", "max_steps=3000", "save_steps=1000", "--name", "long", "--detach")
+    assert started.returncode == 0, started.stderr
     run = shell.directory("long")
     wait_for(lambda: (status := run.status()) and status.step >= 3)
     stopped = shell.run("stop", "long")

@@ -80,8 +80,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
     except StopTraining:
-        session.end("stopped", "stopped without saving the last steps", int(trainer.state.global_step))
-        return 0
+        trainer.stopped = True
     except NotFinite as error:
         session.end("failed", str(error), int(trainer.state.global_step))
         return 1
@@ -89,11 +88,20 @@ def _train(session: RunSession, *, resume: bool) -> int:
     if recipe.train.do_eval and trainer.eval_dataset is not None and not trainer.stopped:
         trainer.evaluate()
     if trainer.stopped:
-        session.end("stopped", f"{session.stop_reason}; saved at step {checkpoints.last_step}", step)
+        saved = checkpoints.last_step
+        outcome = f"saved at step {step}" if saved == step else f"not saved after step {max(0, saved)}"
+        session.end("stopped", f"{session.stop_reason}; {outcome}", step)
     else:
-        best = trainer.state.best_global_step
-        session.end("finished", f"all {step} steps" + (f", best evaluation at step {best}" if best else ""), step)
+        session.end("finished", _summary(trainer, step), step)
     return 0
+
+
+def _summary(trainer: Any, step: int) -> str:
+    """How a run that was not stopped by anybody ended."""
+    best = trainer.state.best_global_step
+    early = step < trainer.state.max_steps
+    ended = f"stopped early at step {step}: no better evaluation came" if early else f"all {step} steps"
+    return f"{ended}, best evaluation at step {best}" if best else ended
 
 
 def _build(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:

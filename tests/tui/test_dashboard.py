@@ -40,7 +40,9 @@ def braille(screen: str) -> int:
 
 
 @pytest.mark.parametrize("size", SIZES)
-async def test_a_finished_run_shows_its_curves_and_says_what_comes_next(runs_folder: Path, size: tuple[int, int]) -> None:
+async def test_a_finished_run_shows_its_curves_and_says_what_comes_next(
+    runs_folder: Path, size: tuple[int, int]
+) -> None:
     run = write_run(runs_folder / "done")
     app = TrimtabApp(run=run.path)
     async with app.run_test(size=size, notifications=True) as pilot:
@@ -124,7 +126,9 @@ async def test_without_a_name_the_run_that_is_going_is_shown(runs_folder: Path) 
     live.trainer.close()
 
 
-@pytest.mark.parametrize(("end", "word"), [("failed", "out of memory"), ("lost", "R resumes"), ("stopped", "R resumes")])
+@pytest.mark.parametrize(
+    ("end", "word"), [("failed", "out of memory"), ("lost", "R resumes"), ("stopped", "R resumes")]
+)
 async def test_the_banner_says_how_it_ended_and_what_to_press(runs_folder: Path, end: str, word: str) -> None:
     run = write_run(runs_folder / "ended", end=end)
     app = TrimtabApp(run=run.path)

@@ -69,6 +69,8 @@ class LiveControl:
         """Poll, hold while paused, and leave at once when asked to stop without saving."""
         self.poll()
         if self._stop_command is not None and not self._stop_command.arguments.get("save", True):
+            self._session.stop_reason = "stop command"
+            self._answer(self._stop_command, True, "stopped without saving")
             raise StopTraining
         if self._paused and not self.stopping:
             self._hold(trainer, at_boundary=False)
