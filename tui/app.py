@@ -188,6 +188,8 @@ class TrimtabApp(App[int]):
     def on_run_updated(self, message: RunUpdated) -> None:
         """A new snapshot of the run in the foreground."""
         snapshot = message.snapshot
+        if not self.screen_stack:
+            return  # the last one may come while the app is closing
         if self.current_run is None or snapshot.run.path != self.current_run.path or self._link_is_slow():
             return
         screen = self.screen_stack[0]

@@ -91,7 +91,7 @@ def test_tick_labels_have_just_the_digits_that_tell_them_apart(values: list[floa
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(1.23456, "1.2346"), (2.5e-4, "2.50e-4"), (1e-5, "1.00e-5"), (12345.6, "12346"), (None, "–"), (math.nan, "nan")],
+    [(1.23456, "1.2346"), (2.5e-4, "2.50e-4"), (1e-5, "1.00e-5"), (12345.6, "12346"), (None, "-"), (math.nan, "nan")],
 )
 def test_measured_values_are_short(value: float | None, shown: str) -> None:
     assert axes.value_text(value) == shown

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.events import Resize
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -111,9 +110,9 @@ class DashboardScreen(CockpitScreen):
         self.ask_for_pictures()
         self.cockpit.feed.look_now()
 
-    def on_resize(self, _event: Resize) -> None:
+    def on_chart_resized(self) -> None:
         """Pictures have the size of their charts."""
-        self.call_after_refresh(self.ask_for_pictures)
+        self.ask_for_pictures()
 
     def relabel(self) -> None:
         """Set every text again."""
@@ -189,9 +188,7 @@ class DashboardScreen(CockpitScreen):
             banner.update(line)
         for name in ("good", "bad", "calm"):
             banner.set_class(name == mood, name)
-        if self.has_class("-banner") != bool(line):
-            self.set_class(bool(line), "-banner")
-            self.call_after_refresh(self.ask_for_pictures)
+        self.set_class(bool(line), "-banner")
 
     # Keys that change the view
 
@@ -264,7 +261,6 @@ class DashboardScreen(CockpitScreen):
         self.cockpit.feed.want_log = self._lower == "log"
         self.cockpit.feed.look_now()
         self._show_panes(self._snapshot)
-        self.call_after_refresh(self.ask_for_pictures)
 
     def action_maximise(self) -> None:
         """The focused pane, or the loss, takes the whole body; the same key gives it back."""
@@ -283,7 +279,6 @@ class DashboardScreen(CockpitScreen):
             for node in (pane, *pane.ancestors):
                 if isinstance(node, Widget) and node.id != "body" and node is not self:
                     node.add_class("-holds")
-        self.call_after_refresh(self.ask_for_pictures)
 
     def action_back(self) -> None:
         """Escape: first the cursor goes, then the maximised pane, then the zoom, then the focus."""

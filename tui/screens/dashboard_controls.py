@@ -88,7 +88,7 @@ class Controls:
                 return False, str(error)
             if name == "learning_rate":
                 return True, text("dashboard.rate_peak", value=short_number(value))
-            new = "–" if now is None else short_number(float(f"{now * value:.3g}"))
+            new = "-" if now is None else short_number(float(f"{now * value:.3g}"))
             return True, text("dashboard.rate_scaled", scale=short_number(value), value=new)
 
         def apply(entry: str | None) -> None:
@@ -96,7 +96,7 @@ class Controls:
                 name, value = parse_learning_rate(entry)
                 self.send("set", name=name, value=value)
 
-        current = "–" if now is None else short_number(float(f"{now:.3g}"))
+        current = "-" if now is None else short_number(float(f"{now:.3g}"))
         explanation = text("dashboard.rate_explained", value=current)
         self._screen.app.push_screen(LineDialog(text("dashboard.rate_title"), explanation, check), apply)
 

@@ -114,7 +114,7 @@ def tick_labels(values: Sequence[float]) -> list[str]:
 def value_text(value: float | None) -> str:
     """A measured value in at most eight characters: `1.2345`, `123.4`, `2.50e-4`, `nan`."""
     if value is None:
-        return "–"
+        return "-"
     if not math.isfinite(value):
         return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
     size = abs(value)
@@ -122,7 +122,7 @@ def value_text(value: float | None) -> str:
         return _scientific(value, 3)
     if size >= 1e6:
         return _scientific(value, 4)
-    for bound, decimals in ((10, 4), (100, 3), (1_000, 2), (10_000, 1)):
+    for bound, decimals in ((0.1, 5), (10, 4), (100, 3), (1_000, 2), (10_000, 1)):
         if size < bound:
             return f"{value:.{decimals}f}"
     return f"{value:.0f}"

@@ -12,7 +12,8 @@ from dataclasses import replace
 from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Region, Size
+from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -36,6 +37,13 @@ _ROLE_COLORS = {
 
 class Chart(Widget, can_focus=True):
     """One metric over the steps of a run. `color` names the theme variable of its curve."""
+
+    class Resized(Message):
+        """The chart has another size: it needs another picture."""
+
+        def can_replace(self, message: Message) -> bool:
+            """Several charts change at once; one message is enough."""
+            return isinstance(message, Chart.Resized)
 
     DEFAULT_CSS = "Chart { width: 1fr; height: 1fr; min-height: 3; }"
 
@@ -115,8 +123,9 @@ class Chart(Widget, can_focus=True):
         self._refresh_header()
 
     def on_resize(self) -> None:
-        """The head line has the width of the chart."""
+        """The head line has the width of the chart, and the picture its size."""
         self._refresh_header()
+        self.post_message(self.Resized())
 
     # Cursor
 
@@ -229,7 +238,7 @@ class Chart(Widget, can_focus=True):
         if here:
             values = sorted({value for _, value in here})
             # A column of a long run holds many samples: then their range is the truth.
-            parts.append(("…".join(value_text(value) for value in values), "foreground"))
+            parts.append((" .. ".join(value_text(value) for value in values), "foreground"))
         smooth = picture.smooth.nearest(self.cursor)
         if smooth is not None:
             parts.append((f"~{value_text(smooth[1])}", self._color))
@@ -273,8 +282,3 @@ def _changed(old: tuple[tuple[Cell, ...], ...], new: tuple[tuple[Cell, ...], ...
         different = [x for x, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
         regions.append(Region(different[0], y, different[-1] - different[0] + 1, 1))
     return regions
-
-
-def minimum_size() -> Size:
-    """The smallest size at which a chart draws curves."""
-    return Size(GUTTER + 8, 4)

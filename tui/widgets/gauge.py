@@ -91,7 +91,7 @@ def _gpu_rows(gpu: Gpu, width: int) -> list[Row]:
     power = _ratio(gpu.power, gpu.power_limit)
     heat = None if gpu.temperature is None else gpu.temperature / 100
     limit = f"/{gpu.power_limit:.0f}" if gpu.power_limit else ""
-    watts = "–" if gpu.power is None else f"{gpu.power:.0f}{limit} W"
+    watts = "-" if gpu.power is None else f"{gpu.power:.0f}{limit} W"
     name = gpu.name.removeprefix("NVIDIA ")
     return [
         ((f" GPU {gpu.index} ", "*foreground"), (name[: max(0, width - 8)], "muted")),
@@ -110,7 +110,7 @@ def _gpu_rows(gpu: Gpu, width: int) -> list[Row]:
 
 def _brief_gpu(gpu: Gpu, width: int) -> Row:
     memory = _ratio(gpu.memory_used, gpu.memory_total)
-    figures = f"{_percent(gpu.utilization):>5} {'–' if gpu.power is None else f'{gpu.power:.0f} W':>5}"
+    figures = f"{_percent(gpu.utilization):>5} {'-' if gpu.power is None else f'{gpu.power:.0f} W':>5}"
     amount = f"{figures} {_degrees(gpu.temperature):>5}"
     return _gauge(f"GPU {gpu.index}", memory, amount, width, load_role(memory, 0.9, 0.97))
 
@@ -125,27 +125,27 @@ def _gauge(label: str, share: float | None, amount: str, width: int, role: str) 
 def _compact_row(telemetry: Telemetry, width: int) -> Row:
     """One row for low screens: figures instead of bars."""
     pieces: list[Piece] = [(" ", "muted")]
-    for gpu in telemetry.gpus[: 1 if width < 100 else 3]:
+    shown = telemetry.gpus[: 1 if width < 120 else 2]
+    for gpu in shown:
         memory = measures.share(gpu.memory_used, gpu.memory_total)
+        watts = "-" if gpu.power is None else f"{gpu.power:.0f}"
+        figures = f"{_percent(gpu.utilization):>5} {watts:>4} W {_degrees(gpu.temperature):>5}  "
         pieces += [
             (f"GPU {gpu.index} ", "muted"),
-            (f"{memory}  ", load_role(_ratio(gpu.memory_used, gpu.memory_total), 0.9, 0.97)),
-            (f"{_percent(gpu.utilization):>5}  ", "foreground"),
-            ("– W  " if gpu.power is None else f"{gpu.power:3.0f} W  ", "foreground"),
-            (f"{_degrees(gpu.temperature)}   ", "foreground"),
+            (f"{memory} ", load_role(_ratio(gpu.memory_used, gpu.memory_total), 0.9, 0.97)),
+            (figures, "foreground"),
         ]
     if not telemetry.gpus:
         pieces.append((f"{gpu_note(telemetry)}   ", "muted"))
-    elif len(telemetry.gpus) > (1 if width < 100 else 3):
-        pieces.append((f"+{len(telemetry.gpus) - (1 if width < 100 else 3)} GPU   ", "muted"))
+    elif len(telemetry.gpus) > len(shown):
+        pieces.append((f"+{len(telemetry.gpus) - len(shown)}  ", "muted"))
     cpu = None if telemetry.cpu_percent is None else telemetry.cpu_percent / 100
     room = 10 if not telemetry.gpus and width >= 76 else 0
     ram = _ratio(telemetry.memory_used, telemetry.memory_total)
+    amount = measures.share(telemetry.memory_used, telemetry.memory_total)
     pieces += [(f"{text('dashboard.cpu')} ", "muted"), *bar(cpu, room, "primary")]
-    pieces += [(f" {_percent(telemetry.cpu_percent):>5}   ", "foreground"), (f"{text('dashboard.ram')} ", "muted")]
-    pieces += [*bar(ram, room, load_role(ram, 0.85, 0.95))]
-    pieces.append((f" {measures.share(telemetry.memory_used, telemetry.memory_total)}", "foreground"))
-    return tuple(pieces)
+    pieces += [(f"{_percent(telemetry.cpu_percent):>5}  ", "foreground"), (f"{text('dashboard.ram')} ", "muted")]
+    return (*pieces, *bar(ram, room, load_role(ram, 0.85, 0.95)), (f" {amount}" if room else amount, "foreground"))
 
 
 def _ratio(used: float | None, total: float | None) -> float | None:
@@ -153,8 +153,8 @@ def _ratio(used: float | None, total: float | None) -> float | None:
 
 
 def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f} %"
+    return "-" if value is None else f"{value:.0f} %"
 
 
 def _degrees(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f} °C"
+    return "-" if value is None else f"{value:.0f} °C"

@@ -17,6 +17,8 @@ from tui.widgets.glyphs import ascii_only
 from tui.widgets.pane import Row, header_row
 from tui.widgets.rows import RowsWidget
 
+_CLOSING = frozenset("。，、！？；：）》」』”’")
+
 
 class LinesPane(RowsWidget, can_focus=True):
     """Lines of (text, role) pieces. `newest_last` follows the end; otherwise the top is where the news are."""
@@ -165,6 +167,12 @@ def _words(piece: str, width: int) -> list[str]:
         if char == " " and word.strip(" "):
             found.append(word)
             word = char
+        elif char in _CLOSING and (found or word):
+            # A row does not begin with a full stop.
+            if word:
+                word += char
+            else:
+                found[-1] += char
         elif cell_len(char) == 2:
             if word:
                 found.append(word)

@@ -10,7 +10,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 def duration(seconds: float | None) -> str:
     """`0:07`, `12:05`, `3:04:09`, `2d 05h`; a dash when it is not known."""
     if seconds is None or not math.isfinite(seconds):
-        return "–"
+        return "-"
     whole = round(seconds)
     if whole >= 48 * 3600:
         return f"{whole // 86400}d {whole % 86400 // 3600:02d}h"
@@ -22,7 +22,7 @@ def duration(seconds: float | None) -> str:
 def size(count: float | None) -> str:
     """Bytes with a binary unit and three digits: `1.23 GiB`."""
     if count is None:
-        return "–"
+        return "-"
     unit = 0
     while abs(count) >= 1000 and unit < len(_UNITS) - 1:
         count /= 1024

@@ -57,7 +57,7 @@ def _progress_row(snapshot: RunSnapshot, width: int) -> Row:
     else:
         label, time, role = text("dashboard.elapsed"), snapshot.elapsed, "foreground"
     left += [
-        (f"{'–' if share is None else f'{share * 100:.0f} %':>5}  ", "foreground"),
+        (f"{'-' if share is None else f'{share * 100:.0f} %':>5}  ", "foreground"),
         (f"{label} ", "muted"),
         (f"{measures.duration(time):<8}", role),
     ]
@@ -75,7 +75,7 @@ def _figures_row(snapshot: RunSnapshot, width: int) -> Row:
     figures: list[tuple[str, str]] = [
         (text("dashboard.step"), step),
         (text("dashboard.loss"), f"{value_text(latest.get('loss')):>7}"),
-        (text("dashboard.speed"), f"{'–' if speed is None else measures.count(speed):>7}"),
+        (text("dashboard.speed"), f"{'-' if speed is None else measures.count(speed):>7}"),
         (text("dashboard.epoch"), f"{snapshot.epoch:.2f}"),
     ]
     if snapshot.state.alive:
