@@ -267,7 +267,8 @@ def test_the_plan_is_arithmetic(demo: FormModel) -> None:
     assert told.steps == 21
     assert told.warmup_steps == 3
     assert told.saves == 2
-    assert plan(FormModel(FOUR_GPUS, load_preset("demo")), rows=None).effective_batch == 32
+    # A run trains on one device, however many there are.
+    assert plan(FormModel(FOUR_GPUS, load_preset("demo")), rows=None).effective_batch == 8
     unknown = plan(demo, rows=None)
     assert (unknown.steps, unknown.saves) == (None, None)
 

@@ -30,6 +30,7 @@ FINDING_TEXTS: dict[str, str] = {
     "cut: {ends} answers lose their end, {labels} tokens to learn are lost",
     "data_endless": "the chat template ends answers without a special token: the model will not learn to stop",
     "data_duplicates": "{count} of {rows} rows stand there more than once",
+    "val_size_too_large": "val_size = {val_size} leaves no rows to train on (there are {rows}): choose a smaller one",
     "data_rows": "{train_rows} rows to train on, {tokens} tokens",
     "data_partly_checked": "{dataset}: only the first {rows} rows are checked here, all of them at the start",
 }

@@ -33,7 +33,12 @@ def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5)
         rows = sum(report.rows_used for report in reports)
         held = 0 if recipe.data.eval_dataset else held_rows(rows, recipe.data.val_size)
         tokens = sum(report.tokens for report in reports)
-        findings.append(finding("data_rows", "info", "data.dataset", train_rows=rows - held, tokens=tokens))
+        if held >= rows:
+            findings.append(
+                finding("val_size_too_large", "error", "data.val_size", val_size=recipe.data.val_size, rows=rows)
+            )
+        else:
+            findings.append(finding("data_rows", "info", "data.dataset", train_rows=rows - held, tokens=tokens))
     return findings
 
 

@@ -20,7 +20,9 @@ def summary(findings: list[Finding]) -> list[tuple[str, str]]:
 
 
 def test_nothing_is_wrong(make_model: MakeModel, make_recipe: MakeRecipe) -> None:
-    assert preflight(make_recipe(make_model(), ROWS)) == []
+    [finding] = preflight(make_recipe(make_model(), ROWS))
+    assert (finding.id, finding.severity) == ("data_rows", "info")
+    assert finding.values["train_rows"] == len(ROWS)
 
 
 def test_a_missing_model_names_its_neighbour(make_model: MakeModel, make_recipe: MakeRecipe) -> None:
@@ -63,7 +65,7 @@ def test_data_problems_stand_beside_model_problems(make_recipe: MakeRecipe, tmp_
 
 def test_bad_rows_that_are_skipped_are_a_warning(make_model: MakeModel, make_recipe: MakeRecipe) -> None:
     recipe = make_recipe(make_model(), [*ROWS, {"messages": []}], on_bad_row="skip")
-    assert summary(preflight(recipe)) == [("data_bad_rows_skipped", "warning")]
+    assert summary(preflight(recipe)) == [("data_bad_rows_skipped", "warning"), ("data_rows", "info")]
     nothing = make_recipe(Path(str(recipe.model.model_name_or_path)), [{"messages": []}], on_bad_row="skip")
     assert summary(preflight(nothing)) == [("data_bad_rows_skipped", "warning"), ("data_no_rows", "error")]
 
@@ -75,7 +77,8 @@ def test_all_labels_masked(make_model: MakeModel, make_recipe: MakeRecipe) -> No
 
 
 def test_a_template_that_never_ends_an_answer(make_model: MakeModel, make_recipe: MakeRecipe) -> None:
-    assert summary(preflight(make_recipe(make_model(WITHOUT_END), ROWS))) == [("data_endless", "warning")]
+    found = preflight(make_recipe(make_model(WITHOUT_END), ROWS))
+    assert summary(found) == [("data_endless", "warning"), ("data_rows", "info")]
 
 
 def test_only_the_first_rows_are_read(make_model: MakeModel, make_recipe: MakeRecipe) -> None:
@@ -83,7 +86,7 @@ def test_only_the_first_rows_are_read(make_model: MakeModel, make_recipe: MakeRe
     [finding] = preflight(recipe, limit_rows=2)
     assert (finding.id, finding.severity) == ("data_partly_checked", "info")
     assert "only the first 2 rows are checked" in finding.text
-    assert preflight(recipe.with_values({"data.max_samples": 2})) == []
+    assert summary(preflight(recipe.with_values({"data.max_samples": 2}))) == [("data_rows", "info")]
 
 
 def test_a_check_ends_when_its_time_is_over(make_model: MakeModel, make_recipe: MakeRecipe) -> None:

@@ -247,4 +247,5 @@ def test_stopping_the_starter_does_not_slow_the_run(run: RunDirectory) -> None:
     cockpit.kill()
     cockpit.wait()
     time.sleep(0.05)
-    assert run.state() == RunState.RUNNING
+    # It may be saving or evaluating at this moment.
+    assert run.state().alive
