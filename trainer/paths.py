@@ -31,6 +31,11 @@ def state_folder() -> Path:
     return _xdg("XDG_STATE_HOME", ".local/state")
 
 
+def data_folder() -> Path:
+    """What must last and is no setting: the list of all runs."""
+    return _xdg("XDG_DATA_HOME", ".local/share")
+
+
 def user_presets_folder() -> Path:
     """The user's own presets; one of the same name hides a shipped one."""
     return config_folder() / "presets"
@@ -44,4 +49,4 @@ def runs_folder() -> Path:
 
 def run_index_file() -> Path:
     """A list of all run directories, one path a line, so that runs are found from any folder."""
-    return state_folder() / "runs.txt"
+    return data_folder() / "runs.txt"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.config import Hardware, Recipe
 from trainer.data import PreparedData, prepare
+from trainer.engine.messages import Words, words
 from trainer.engine.redaction import redact_output
 from trainer.errors import UserError
 from trainer.run import Checkpoint, ResumeEvent, RunDirectory
@@ -31,11 +32,11 @@ def train(folder: Path, *, resume: bool) -> int:
     try:
         return _train(session, resume=resume)
     except UserError as error:
-        session.end("failed", str(error), _step(session))
+        session.end("failed", words("run_refused", problem=str(error)), _step(session))
     except Exception as error:
         traceback.print_exc()
-        text = f"{type(error).__name__}: {error}. The traceback is in {session.run.log_file}"
-        session.end("failed", text, _step(session))
+        told = f"{type(error).__name__}: {error}"
+        session.end("failed", words("run_crashed", error=told, log=str(session.run.log_file)), _step(session))
     return 1
 
 
@@ -44,7 +45,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
     session.phase("preparing", "reading data")
     data = prepare(recipe)
     for finding in data.report.findings(on_bad_row=recipe.data.on_bad_row):
-        session.finding(finding.id, finding.severity, finding.text)
+        session.finding(finding.severity, finding)
     session.phase("preparing", "importing torch and the trainers")
     _choose_device(session)
     # The rows are encoded: workers that are forked from here on need no threads of the tokenizer, and cannot have them.
@@ -82,26 +83,26 @@ def _train(session: RunSession, *, resume: bool) -> int:
     except StopTraining:
         trainer.stopped = True
     except NotFinite as error:
-        session.end("failed", str(error), int(trainer.state.global_step))
+        session.end("failed", error.said, int(trainer.state.global_step))
         return 1
     step = int(trainer.state.global_step)
     if recipe.train.do_eval and trainer.eval_dataset is not None and not trainer.stopped:
         trainer.evaluate()
     if trainer.stopped:
-        saved = checkpoints.last_step
-        outcome = f"saved at step {step}" if saved == step else f"not saved after step {max(0, saved)}"
-        session.end("stopped", f"{session.stop_reason}; {outcome}", step)
+        saved = checkpoints.last_step == step
+        name = "run_stopped_saved" if saved else "run_stopped_unsaved"
+        session.end("stopped", words(name, reason=session.stop_reason, step=max(0, checkpoints.last_step)), step)
     else:
         session.end("finished", _summary(trainer, step), step)
     return 0
 
 
-def _summary(trainer: Any, step: int) -> str:
+def _summary(trainer: Any, step: int) -> Words:
     """How a run that was not stopped by anybody ended."""
     best = trainer.state.best_global_step
-    early = step < trainer.state.max_steps
-    ended = f"stopped early at step {step}: no better evaluation came" if early else f"all {step} steps"
-    return f"{ended}, best evaluation at step {best}" if best else ended
+    if step < trainer.state.max_steps:
+        return words("run_early", step=step, best=best)
+    return words("run_all_steps_best", step=step, best=best) if best else words("run_all_steps", step=step)
 
 
 def _build(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:
@@ -117,7 +118,10 @@ def _build(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:
     set_seed(recipe.train.seed)
     model = prepare_model(load_model(recipe), recipe)
     count = count_parameters(model)
-    session.finding("parameters", "info", str(count))
+    percent = f"{100 * count.trainable / count.total:.4g}"
+    session.finding(
+        "info", words("run_parameters", trainable=f"{count.trainable:,}", total=f"{count.total:,}", percent=percent)
+    )
     if recipe.model.print_param_status:
         for name, parameter in model.named_parameters():
             print(f"{name}: {parameter.dtype}, {'trained' if parameter.requires_grad else 'frozen'}", flush=True)
@@ -126,16 +130,16 @@ def _build(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:
     trainer.remove_callback(ProgressCallback)
     if recipe.method.early_stopping_steps:
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=recipe.method.early_stopping_steps))
-    session.finding("device", "info", f"training on {_device_name(trainer.args.device)}")
+    session.finding("info", _device(trainer.args.device))
     return trainer
 
 
-def _device_name(device: Any) -> str:
+def _device(device: Any) -> Words:
     import torch
 
     if device.type == "cuda":
-        return f"{torch.cuda.get_device_name(device)} ({device})"
-    return f"the CPU, with {torch.get_num_threads()} threads"
+        return words("run_on_gpu", name=f"{torch.cuda.get_device_name(device)} ({device})")
+    return words("run_on_cpu", threads=torch.get_num_threads())
 
 
 def _choose_device(session: RunSession) -> None:
@@ -143,12 +147,7 @@ def _choose_device(session: RunSession) -> None:
     count = Hardware.detect().gpu_count
     if count > 1 and "CUDA_VISIBLE_DEVICES" not in os.environ:
         os.environ["CUDA_VISIBLE_DEVICES"] = "0"
-        session.finding(
-            "one-gpu",
-            "warning",
-            f"GPU 0 of {count} is used: training on several is not available yet. "
-            "Set CUDA_VISIBLE_DEVICES before the start to choose another.",
-        )
+        session.finding("warning", words("run_one_gpu", count=count))
 
 
 def _say_resumed(session: RunSession, checkpoint: Checkpoint) -> None:

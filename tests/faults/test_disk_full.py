@@ -57,4 +57,4 @@ def test_a_run_waits_for_room_and_then_saves_its_last_weights(
     assert kept[-1] == 12
     assert {found.step for found in whole} <= set(kept)
     assert sorted(losses_of(run)) == list(range(1, 13))
-    assert any(event.id == "disk-full" for event in events_of(run, "finding"))
+    assert any(event.id == "run_disk_full" for event in events_of(run, "finding"))

@@ -20,6 +20,7 @@ from trainer.run import (
     write_checkpoint,
 )
 
+from .messages import words
 from .session import RunSession
 
 # How safetensors and torch.save tell it; the latter loses the system's error number.
@@ -61,13 +62,7 @@ class CheckpointWriter:
             if not _is_full(error):
                 raise
             self._session.spend_reserve()
-            self._session.finding(
-                "disk-full",
-                "error",
-                f"no space left in {self._folder}: checkpoint {step} was not saved and nothing older was touched. "
-                "Free some space; it is tried again at the next save, and before the run ends.",
-                step,
-            )
+            self._session.finding("error", words("run_disk_full", folder=str(self._folder), step=step), step)
             return None
         finally:
             self._session.phase("running")

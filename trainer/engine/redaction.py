@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Mapping
 from typing import TextIO
 
 _SECRET_NAME = re.compile(r"(TOKEN|KEY|SECRET|PASSWORD|PASSWD|CREDENTIAL)S?$", re.IGNORECASE)
@@ -18,6 +19,11 @@ def redacted(text: str) -> str:
     for value in sorted(values, key=len, reverse=True):
         text = text.replace(value, "[redacted]")
     return text
+
+
+def redacted_values(values: Mapping[str, object]) -> dict[str, object]:
+    """The same for the values that a text is made from."""
+    return {name: redacted(value) if isinstance(value, str) else value for name, value in values.items()}
 
 
 class _Redacting:

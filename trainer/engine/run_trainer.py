@@ -12,6 +12,7 @@ from trainer.run import EvaluationEvent, MetricsEvent
 
 from .checkpoints import CheckpointWriter
 from .live import EvaluationInterrupted, LiveControl
+from .messages import Words, words
 from .samples import sample_answers
 from .session import RunSession
 from .throughput import ThroughputMeter
@@ -23,7 +24,11 @@ _REAL, _PADDED = "real_tokens", "padded_tokens"
 
 
 class NotFinite(Exception):
-    """Loss or gradients were not finite for several optimizer steps in a row."""
+    """Loss or gradients were not finite for several optimizer steps in a row; `said` tells it."""
+
+    def __init__(self, said: Words) -> None:
+        super().__init__(said.text)
+        self.said = said
 
 
 class CountingCollator:
@@ -96,15 +101,10 @@ class RunTrainer:
         self._bad_steps += 1
         self._bad_since_log = True
         step = int(self.state.global_step) + 1
-        what = "gradient norm" if math.isfinite(loss) else "loss"
         if self._bad_steps >= _BAD_STEPS_IN_A_ROW:
-            raise NotFinite(
-                f"the {what} was not finite for {self._bad_steps} steps in a row, the last at step {step}. "
-                "The weights are those from before. Lower the learning rate or look at the data, then resume"
-            )
-        self.session.finding(
-            "not-finite", "warning", f"{what} is not finite at step {step}: this update was left out", step
-        )
+            raise NotFinite(words("run_gave_up", count=self._bad_steps, step=step))
+        what = "gradient" if math.isfinite(loss) else "loss"
+        self.session.finding("warning", words(f"run_{what}_not_finite", step=step), step)
         # The wrapped optimizer steps only on a synchronising micro-batch: this leaves weights and moments untouched.
         self.accelerator.gradient_state._set_sync_gradients(False)
         return norm

@@ -9,6 +9,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Literal
 
+from trainer.config import Finding, Severity
 from trainer.run import (
     CommandInbox,
     EndEvent,
@@ -22,7 +23,8 @@ from trainer.run import (
     sample,
 )
 
-from .redaction import redacted
+from .messages import Words
+from .redaction import redacted, redacted_values
 
 Reason = Literal["finished", "stopped", "failed"]
 
@@ -62,11 +64,12 @@ class RunSession:
         self.events.write(PhaseEvent(phase=phase, text=text))
         self.status.update(phase=phase, message=text)
 
-    def finding(self, identifier: str, severity: Literal["info", "warning", "error"], text: str, step: int = 0) -> None:
+    def finding(self, severity: Severity, said: Words | Finding, step: int = 0) -> None:
         """Record something that the user should know, on the dashboard and in the log."""
-        text = redacted(text)
+        text = redacted(said.text)
         print(f"{severity}: {text}", flush=True)
-        self.events.write(FindingEvent(id=identifier, severity=severity, text=text, step=step))
+        values = redacted_values(said.values)
+        self.events.write(FindingEvent(id=said.id, severity=severity, text=text, step=step, values=values))
 
     def watch_signals(self) -> None:
         """TERM and INT ask for save and exit; HUP (a dropped link) is ignored."""
@@ -86,11 +89,12 @@ class RunSession:
         while not self._telemetry_stop.wait(seconds):
             self.events.write(TelemetryEvent(sample(), step=self.status.status.step))
 
-    def end(self, reason: Reason, text: str, step: int) -> None:
+    def end(self, reason: Reason, said: Words, step: int) -> None:
         """Write the last event and the last status; the session is over."""
         self._telemetry_stop.set()
-        text = redacted(text)
-        self.events.write(EndEvent(reason=reason, step=step, text=text))
+        text = redacted(said.text)
+        values = redacted_values(said.values)
+        self.events.write(EndEvent(reason=reason, step=step, text=text, id=said.id, values=values))
         self.status.update(phase=reason, exit_reason=reason, message=text)
         self._reserve.unlink(missing_ok=True)
         self.status.close()

@@ -20,11 +20,6 @@ class ParameterCount:
     trainable: int
     total: int
 
-    def __str__(self) -> str:
-        return (
-            f"{self.trainable:,} of {self.total:,} parameters are trained ({100 * self.trainable / self.total:.4g} %)"
-        )
-
 
 def prepare_model(model: Any, recipe: Recipe) -> Any:
     """Apply `finetuning_type`: full, freeze or lora. Trained weights are float32 unless `pure_bf16`."""

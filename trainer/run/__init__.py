@@ -17,7 +17,16 @@ from trainer.run.checkpoints import (
     write_checkpoint,
 )
 from trainer.run.commands import SETTABLE, VERBS, Command, CommandInbox, read_commands
-from trainer.run.directory import Identity, RunDirectory, create_run, delete_run, find_run, list_runs, run_place
+from trainer.run.directory import (
+    Identity,
+    RunDirectory,
+    create_run,
+    delete_run,
+    find_run,
+    free_run_name,
+    list_runs,
+    run_place,
+)
 from trainer.run.events import (
     CheckpointEvent,
     CommandResultEvent,
@@ -82,6 +91,7 @@ __all__ = [
     "delete_run",
     "fault_point",
     "find_run",
+    "free_run_name",
     "heartbeat_age",
     "inspect_checkpoint",
     "last_event",

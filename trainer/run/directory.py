@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import errno
+import itertools
 import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,24 +160,25 @@ def create_run(
     name: str | None = None,
     folder: Path | None = None,
     extra_identity: Mapping[str, Any] | None = None,
+    name_field: str = "run_name",
 ) -> RunDirectory:
     """Make a new run directory in `folder` (default: the runs folder), complete before it appears under its name.
 
-    Without a `name` it is the preset's with the first free number behind it.
+    Without a `name` it is the preset's with the first number behind it that no run has, here or elsewhere. `name_field`
+    is what an error calls the `name`.
     Raises: UserError when the run exists, the name cannot be a folder, or the disk refuses.
     """
     parent = (folder or paths.runs_folder()).resolve()
-    base = re.sub(r"[^\w.+=-]+", "-", Path(preset_name).stem).lstrip("-._") or "run"
     if name is not None and not _GOOD_NAME.fullmatch(name):
         raise UserError(
-            "is not a good name for a run", field="run_name", value=name, hint="Use letters, digits, '-', '_' and '.'"
+            "is not a good name for a run", field=name_field, value=name, hint="Use letters, digits, '-', '_' and '.'"
         )
     try:
         parent.mkdir(parents=True, exist_ok=True)
         staging = parent / f".creating-{os.getpid()}-{time.monotonic_ns()}"
         try:
             _fill_new_run(staging, preset_name, resolved, extra_identity or {})
-            run = _move_into_place(staging, parent, base, name)
+            run = _move_into_place(staging, parent, _base_name(preset_name), name, name_field)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
@@ -197,6 +199,22 @@ def run_place(recipe: Recipe) -> tuple[Path | None, str | None]:
         place = Path(train.output_dir).expanduser().resolve()
         return place.parent, train.run_name or place.name
     return None, train.run_name
+
+
+def free_run_name(preset_name: str, folder: Path | None = None) -> str:
+    """The name that `create_run` would give a run of that preset in `folder` (default: the runs folder) now."""
+    parent = folder or paths.runs_folder()
+    taken = {run.name for run in list_runs()}
+    return next(name for name in _numbered(_base_name(preset_name), taken) if not (parent / name).exists())
+
+
+def _base_name(preset_name: str) -> str:
+    return re.sub(r"[^\w.+=-]+", "-", Path(preset_name).stem).lstrip("-._") or "run"
+
+
+def _numbered(base: str, taken: Collection[str]) -> Iterator[str]:
+    """The base with 1, 2, 3 ... behind it, without what is taken."""
+    return (name for number in itertools.count(1) if (name := f"{base}-{number}") not in taken)
 
 
 def _fill_new_run(staging: Path, preset_name: str, resolved: Resolved, extra_identity: Mapping[str, Any]) -> None:
@@ -220,12 +238,11 @@ def _fill_new_run(staging: Path, preset_name: str, resolved: Resolved, extra_ide
     write_whole(run.identity_file, to_json(identity), durable=True)
 
 
-def _move_into_place(staging: Path, parent: Path, base: str, name: str | None) -> RunDirectory:
+def _move_into_place(staging: Path, parent: Path, base: str, name: str | None, name_field: str) -> RunDirectory:
     """Give the folder its name; renaming onto anything but an empty folder fails, so two makers never share one."""
-    number = 0
-    while True:
-        number += 1
-        target = parent / (name or f"{base}-{number}")
+    candidates = _numbered(base, {run.name for run in list_runs()}) if name is None else itertools.repeat(name)
+    for candidate in candidates:
+        target = parent / candidate
         try:
             staging.rename(target)
         except OSError as error:
@@ -236,8 +253,9 @@ def _move_into_place(staging: Path, parent: Path, base: str, name: str | None) -
             return RunDirectory(target)
         if name is not None:
             raise UserError(
-                f"run {name} exists: resume it with `trimtab resume {name}` or choose another run_name", file=target
+                f"run {name} exists: resume it with `trimtab resume {name}` or choose another {name_field}", file=target
             )
+    raise AssertionError("the numbers do not end")
 
 
 def _register(run: RunDirectory) -> None:
@@ -275,12 +293,18 @@ def _candidates() -> list[Path]:
 
 
 def find_run(name_or_path: str | Path) -> RunDirectory:
-    """The run of that name or folder. Raises: UserError, with the nearest name, when there is none or there are two."""
+    """The run of that name or folder; of several with that name the one in the runs folder.
+
+    Raises: UserError, with the nearest name, when there is none, or when there are several and none is in that folder.
+    """
     given = Path(name_or_path).expanduser()
     if RunDirectory(given).exists():
         return RunDirectory(given.resolve())
     runs = list_runs()
     same = [run for run in runs if run.name == str(name_or_path)]
+    here = [run for run in same if run.path.parent == paths.runs_folder()]
+    if here:
+        return here[0]
     if len(same) > 1:
         places = ", ".join(str(run.path) for run in same)
         raise UserError(f"several runs are called {name_or_path}: {places}", hint="Give the path")

@@ -92,13 +92,16 @@ class CommandResultEvent:
 
 @dataclass(frozen=True)
 class FindingEvent:
-    """Something that the user should know. `severity`: error, warning, info."""
+    """Something that the user should know. `severity`: error, warning, info. `text` is English; other languages are
+    made from `id` and `values`.
+    """
 
     kind: ClassVar[str] = "finding"
     id: str
     severity: str
     text: str
     step: int = 0
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,12 +115,14 @@ class ResumeEvent:
 
 @dataclass(frozen=True)
 class EndEvent:
-    """The trainer is done. `reason`: finished, stopped, failed."""
+    """The trainer is done. `reason`: finished, stopped, failed. `text`, `id`, `values` as in a finding."""
 
     kind: ClassVar[str] = "end"
     reason: str
     step: int
     text: str = ""
+    id: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
 
 
 Event = (

@@ -52,6 +52,7 @@ class Status:
     """The content of status.json. Times are wall seconds; `monotonic` is the heartbeat on this boot's own clock.
 
     `phase` is the phase's name; `exit_reason` is empty until the trainer ends, then finished, stopped or failed.
+    `seconds_before` is how long the trainers before this one worked.
     `updated` is when the trainer last had something to say, `heartbeat` when its process was last seen alive.
     """
 
@@ -75,6 +76,15 @@ class Status:
     updated: float = 0.0
     heartbeat: float = 0.0
     monotonic: float = 0.0
+    seconds_before: float = 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that trainers have worked on the run, from its first start to the last sign of life.
+
+        A living trainer gives a sign every two seconds; the time between two stints is not in it.
+        """
+        return self.seconds_before + max(0.0, max(self.updated, self.heartbeat) - self.started) if self.started else 0.0
 
     @property
     def process(self) -> ProcessIdentity:
@@ -156,8 +166,9 @@ def write_launch_status(run: RunDirectory, *, process: ProcessIdentity | None = 
 def _fresh(run: RunDirectory, process: ProcessIdentity) -> Status:
     """The status of a trainer that begins; what the run has reached so far is kept."""
     now = time.time()
+    before = read_status(run) or Status()
     return replace(
-        read_status(run) or Status(),
+        before,
         phase="preparing",
         pid=process.pid,
         process_start=process.start,
@@ -169,6 +180,7 @@ def _fresh(run: RunDirectory, process: ProcessIdentity) -> Status:
         tokens_per_second=None,
         seconds_left=None,
         started=now,
+        seconds_before=before.elapsed,
         updated=now,
         heartbeat=now,
         monotonic=time.monotonic(),

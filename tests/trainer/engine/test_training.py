@@ -160,7 +160,10 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_its_good_weights(runs: Trai
     assert end.reason == "failed"
     assert "not finite for 5 steps in a row" in end.text
     assert run.state() is RunState.FAILED
-    assert any(event.id == "not-finite" for event in events_of(run, "finding"))
+    assert any(
+        event.id == "run_gradient_not_finite" or event.id == "run_loss_not_finite"
+        for event in events_of(run, "finding")
+    )
     assert not all(
         math.isfinite(event.values["loss"]) and math.isfinite(event.values["grad_norm"])
         for event in events_of(run, "metrics")

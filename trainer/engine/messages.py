@@ -1,0 +1,43 @@
+"""What a run tells its user: the English texts, with an id and values so that the screens can say it in Chinese.
+
+The Chinese texts are in the catalogue under `findings.<id>`, with the same placeholders.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+RUN_TEXTS: dict[str, str] = {
+    "run_parameters": "{trainable} of {total} parameters are trained ({percent} %)",
+    "run_on_gpu": "training on {name}",
+    "run_on_cpu": "training on the CPU, threads: {threads}",
+    "run_one_gpu": "GPU 0 of {count} is used: training on several is not available yet. "
+    "Set CUDA_VISIBLE_DEVICES before the start to choose another.",
+    "run_disk_full": "no space left in {folder}: checkpoint {step} was not saved and nothing older was touched. "
+    "Free some space; it is tried again at the next save, and before the run ends.",
+    "run_loss_not_finite": "the loss is not finite at step {step}: this update was left out",
+    "run_gradient_not_finite": "the gradient norm is not finite at step {step}: this update was left out",
+    "run_gave_up": "loss or gradients were not finite for {count} steps in a row, the last at step {step}. "
+    "The weights are those from before. Lower the learning rate or look at the data, then resume",
+    "run_all_steps": "all {step} steps",
+    "run_all_steps_best": "all {step} steps, best evaluation at step {best}",
+    "run_early": "stopped early at step {step}: no better evaluation came since step {best}",
+    "run_stopped_saved": "stopped ({reason}), saved at step {step}",
+    "run_stopped_unsaved": "stopped ({reason}), not saved since step {step}",
+    "run_refused": "{problem}",
+    "run_crashed": "{error}. The traceback is in {log}",
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text with what it was made from."""
+
+    id: str
+    text: str
+    values: dict[str, object] = field(default_factory=dict)
+
+
+def words(name: str, /, **values: object) -> Words:
+    """The text of this name, filled in."""
+    return Words(name, RUN_TEXTS[name].format(**values), values)
