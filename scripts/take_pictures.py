@@ -93,6 +93,7 @@ def main() -> None:
         os.environ.update(
             TRIMTAB_RUNS=f"{folder}/runs",
             XDG_STATE_HOME=f"{folder}/state",
+            XDG_DATA_HOME=f"{folder}/share",
             XDG_CONFIG_HOME=f"{folder}/config",
             TRIMTAB_LANGUAGE="en",
             TEXTUAL_ANIMATIONS="none",

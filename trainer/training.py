@@ -5,9 +5,11 @@ Everything that the user did wrong ends as one line in the events and the log; a
 
 from __future__ import annotations
 
+import json
 import os
 import traceback
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,12 +54,12 @@ def _train(session: RunSession, *, resume: bool) -> int:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     _quiet()
     from trainer.engine.checkpoints import CheckpointWriter
-    from trainer.engine.live import LiveControl, StopTraining
+    from trainer.engine.live import EvaluationInterrupted, LiveControl, StopTraining
     from trainer.engine.resume import checkpoint_to_resume, settings_journal
     from trainer.engine.run_trainer import NotFinite
     from trainer.model.load import base_model_path
 
-    checkpoint = checkpoint_to_resume(session.run, recipe.train.resume_from_checkpoint, resume=resume)
+    checkpoint = checkpoint_to_resume(session, recipe.train.resume_from_checkpoint, resume=resume)
     trainer = _build(session, recipe, data)
     checkpoints = CheckpointWriter(
         session,
@@ -72,12 +74,16 @@ def _train(session: RunSession, *, resume: bool) -> int:
         keep=recipe.train.save_total_limit,
         save_only_model=recipe.train.save_only_model,
     )
-    if checkpoint is not None:
+    if checkpoint is not None or resume:
         _say_resumed(session, checkpoint)
-        checkpoints.last_step = checkpoint.step
     live = LiveControl(session, settings_journal(session.run) if resume else [], list(recipe.train.sample_prompts))
-    trainer.attach(session, live, checkpoints, list(recipe.train.sample_prompts))
+    trainer.attach(session, live, checkpoints, recipe)
+    if checkpoint is not None:
+        checkpoints.last_step = checkpoint.step
+        trainer.evaluation_due = bool(checkpoint.details.get("evaluation_due"))
     session.start_telemetry(recipe.train.telemetry_seconds)
+    if checkpoint is not None and _all_steps_done(checkpoint, recipe):
+        return _finish_what_was_done(session, trainer, checkpoint)
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
     except StopTraining:
@@ -87,7 +93,8 @@ def _train(session: RunSession, *, resume: bool) -> int:
         return 1
     step = int(trainer.state.global_step)
     if recipe.train.do_eval and trainer.eval_dataset is not None and not trainer.stopped:
-        trainer.evaluate()
+        with suppress(EvaluationInterrupted):
+            trainer.evaluate()
     if trainer.stopped:
         saved = checkpoints.last_step == step
         name = "run_stopped_saved" if saved else "run_stopped_unsaved"
@@ -97,12 +104,32 @@ def _train(session: RunSession, *, resume: bool) -> int:
     return 0
 
 
+def _all_steps_done(checkpoint: Checkpoint, recipe: Recipe) -> bool:
+    """Whether the checkpoint is that of the last step: the Trainer would train one more before it looks."""
+    state = json.loads((checkpoint.path / "trainer_state.json").read_text(encoding="utf-8"))
+    last = recipe.train.max_steps if recipe.train.max_steps > 0 else int(state["max_steps"])
+    return checkpoint.step >= last
+
+
+def _finish_what_was_done(session: RunSession, trainer: Any, checkpoint: Checkpoint) -> int:
+    """End a run that was interrupted after its last save; an evaluation that is missing comes first."""
+    if trainer.evaluation_due and trainer.eval_dataset is not None:
+        trainer._load_from_checkpoint(str(checkpoint.path))
+        trainer.state.global_step = checkpoint.step
+        trainer.evaluate()
+    session.end("finished", words("run_nothing_left_to_do", step=checkpoint.step), checkpoint.step)
+    return 0
+
+
 def _summary(trainer: Any, step: int) -> Words:
     """How a run that was not stopped by anybody ended."""
     best = trainer.state.best_global_step
     if step < trainer.state.max_steps:
         return words("run_early", step=step, best=best)
-    return words("run_all_steps_best", step=step, best=best) if best else words("run_all_steps", step=step)
+    if not best:
+        return words("run_all_steps", step=step)
+    kind = "run_ends_with_best" if trainer.args.load_best_model_at_end else "run_all_steps_best"
+    return words(kind, step=step, best=best)
 
 
 def _build(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:
@@ -150,10 +177,11 @@ def _choose_device(session: RunSession) -> None:
         session.finding("warning", words("run_one_gpu", count=count))
 
 
-def _say_resumed(session: RunSession, checkpoint: Checkpoint) -> None:
-    session.events.write(ResumeEvent(step=checkpoint.step, checkpoint=checkpoint.path.name))
-    session.status.update(step=checkpoint.step, last_checkpoint=checkpoint.path.name)
-    print(f"resuming from {checkpoint.path.name}", flush=True)
+def _say_resumed(session: RunSession, checkpoint: Checkpoint | None) -> None:
+    step, name = (0, "") if checkpoint is None else (checkpoint.step, checkpoint.path.name)
+    session.events.write(ResumeEvent(step=step, checkpoint=name))
+    session.status.update(step=step, last_checkpoint=name)
+    print(f"resuming from {name}" if name else "starting from the beginning: there is no checkpoint yet", flush=True)
 
 
 def _quiet() -> None:

@@ -116,3 +116,48 @@ def test_a_hang_up_does_not_end_a_run(runs: TrainingRuns) -> None:
     process.join(60)
     assert process.exitcode == 0
     assert run.state() is RunState.FINISHED
+
+
+def test_resuming_a_run_that_is_done_changes_nothing(runs: TrainingRuns) -> None:
+    run = runs.create("done", train={**_TRAIN, "lr_scheduler_type": "constant"})
+    assert runs.train(run) == 0
+    before = weights_of(run, 8)
+    assert runs.train(run, resume=True) == 0
+    assert run.state() is RunState.FINISHED
+    assert [found.step for found in list_checkpoints(run.checkpoints_folder, verify="size")] == [6, 8]
+    assert same_weights(weights_of(run, 8), before)
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_does_not_start_over_in_silence(runs: TrainingRuns) -> None:
+    run = runs.create("ruined", train=_TRAIN)
+    assert runs.train(run, TRIMTAB_FAULT="checkpoint:before-staging@2") == -signal.SIGKILL
+    (run.checkpoints_folder / "step-00000002" / "optimizer.pt").write_bytes(b"")
+    assert runs.train(run, resume=True) == 1
+    assert "no checkpoint of this run is whole (step-00000002" in events_of(run, "end")[0].text
+
+
+@pytest.mark.parametrize("scheduler", ["reduce_lr_on_plateau", "cosine"])
+def test_stopped_during_an_evaluation_the_run_is_the_same(runs: TrainingRuns, scheduler: str) -> None:
+    values = {
+        "max_steps": 8,
+        "save_steps": 2,
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "per_device_eval_batch_size": 1,
+        "lr_scheduler_type": scheduler,
+        "lr_scheduler_kwargs": {"patience": 0, "factor": 0.1} if scheduler == "reduce_lr_on_plateau" else {},
+    }
+    left_alone = runs.create("alone", data={"val_size": 12}, train=values)
+    assert runs.train(left_alone) == 0
+    run = runs.create("stopped", data={"val_size": 12}, train=values)
+    process = runs.start(run)
+    wait_for(lambda: any(event.phase == "evaluating" for event in events_of(run, "phase")))
+    process.terminate()
+    process.join(60)
+    assert process.exitcode == 0
+    if run.state() is RunState.STOPPED:
+        assert runs.train(run, resume=True) == 0
+    assert same_weights(weights_of(run, 8), weights_of(left_alone, 8))
+    assert {event.step: event.values["eval_loss"] for event in events_of(run, "evaluation")} == {
+        event.step: event.values["eval_loss"] for event in events_of(left_alone, "evaluation")
+    }

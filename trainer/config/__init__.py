@@ -11,6 +11,7 @@ from trainer.config.locations import resolve_dataset_dir, resolve_model_path
 from trainer.config.overrides import apply_overrides, parse_value
 from trainer.config.parameter import Parameter, applies, parameter, parameters
 from trainer.config.presets import Change, Preset, PresetInfo, delete_preset, list_presets, load_preset, save_preset
+from trainer.config.problems import PresetErrors
 from trainer.config.recipe import Recipe
 from trainer.config.resolve import Choice, Resolved, resolve
 from trainer.config.validation import as_user_error
@@ -24,6 +25,7 @@ __all__ = [
     "Hardware",
     "Parameter",
     "Preset",
+    "PresetErrors",
     "PresetInfo",
     "Recipe",
     "Resolved",

@@ -33,13 +33,17 @@ class PresetText:
     values: Values
     lines: dict[str, int]
     """Line of each dotted key."""
+    problems: tuple[UserError, ...] = ()
+    """Unknown tables and keys and the like, one error each; what they are about is left out of the values."""
 
 
 def read_preset_text(path: Path) -> PresetText:
     """Read one file.
 
+    Unknown tables and keys (line, near match) are its `problems`.
+
     Raises:
-        UserError: it cannot be read, is no TOML (line and column), or has unknown tables or keys (line, near match).
+        UserError: it cannot be read or is no TOML (line and column).
     """
     try:
         source = path.read_text(encoding="utf-8-sig")
@@ -69,31 +73,38 @@ def _checked(path: Path, source: str, document: dict[str, object]) -> PresetText
     lines = _key_lines(source)
     values: Values = {}
     places: dict[str, int] = {}
+    problems: list[UserError] = []
     for table, content in document.items():
         if table in _TOP_LEVEL:
             continue
         line = lines.get(table)
         if not isinstance(content, dict):
-            raise UserError("stands outside a table", file=path, line=line, field=table, hint=_home(table))
+            problems.append(UserError("stands outside a table", file=path, line=line, field=table, hint=_home(table)))
+            continue
         if table != "trainer" and table not in tables():
-            raise _unknown_table(path, line, table)
+            problems.append(_unknown_table(path, line, table))
+            continue
         for name, value in content.items():
             line = lines.get(f"{table}.{name}", line)
-            key = _checked_key(path, line, table, name)
+            try:
+                key = _checked_key(path, line, table, name)
+            except UserError as error:
+                problems.append(error)
+                continue
             if key in places:
-                raise UserError(f"is set twice: {name} is an older name of it", file=path, line=line, field=key)
+                twice = f"is set twice: {name} is an older name of it"
+                problems.append(UserError(twice, file=path, line=line, field=key))
+                continue
             home, _, new_name = key.partition(".")
             values.setdefault(home, {})[new_name] = value
             places[key] = line or 1
-    extends, description = (_text(path, lines, document, name) for name in _TOP_LEVEL)
-    return PresetText(path, extends, description or "", values, places)
-
-
-def _text(path: Path, lines: dict[str, int], document: dict[str, object], name: str) -> str | None:
-    value = document.get(name)
-    if value is not None and not isinstance(value, str):
-        raise UserError("expected text", file=path, line=lines.get(name), field=name, value=value)
-    return value
+    head: dict[str, str | None] = {}
+    for name in _TOP_LEVEL:
+        value = document.get(name)
+        if value is not None and not isinstance(value, str):
+            problems.append(UserError("expected text", file=path, line=lines.get(name), field=name, value=value))
+        head[name] = value if isinstance(value, str) else None
+    return PresetText(path, head["extends"], head["description"] or "", values, places, tuple(problems))
 
 
 def _checked_key(path: Path, line: int | None, table: str, name: str) -> str:

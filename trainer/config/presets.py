@@ -10,9 +10,10 @@ from pathlib import Path
 from trainer.config.overrides import apply_overrides
 from trainer.config.parameter import parameter, parameters
 from trainer.config.preset_text import UNSET, PresetText, Values, read_preset_text
+from trainer.config.problems import PresetErrors
 from trainer.config.recipe import Recipe
 from trainer.config.spellings import translate_values
-from trainer.config.validation import Origin, validated
+from trainer.config.validation import Origin, validated, validated_in_part
 from trainer.errors import UserError
 from trainer.paths import shipped_folder, user_presets_folder
 
@@ -67,22 +68,34 @@ def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pres
     """A preset by name (yours before the shipped ones) or path, with `key=value` overrides laid over it.
 
     Raises:
-        UserError: it is missing (with a near match), broken (line and column), or has unknown keys or wrong values.
+        UserError: it is missing (with a near match) or broken (line and column).
+        PresetErrors: it has unknown keys or wrong values; all of them.
     """
     path = _find(str(name_or_path))
-    chain = _chain(path)
+    chain, missing = _chain(path)
+    problems = [problem for text in chain for problem in text.problems]
     values, origins = _merged(chain)
-    changed = apply_overrides(values, overrides)
+    changed = apply_overrides(values, ())
+    for override in overrides:
+        try:
+            changed = apply_overrides(changed, [override])
+        except UserError as error:
+            problems.append(error)
     translate_values(changed)
     kept = {key: origin for key, origin in origins.items() if _same(values, changed, key)}
-    return Preset(
+    recipe, wrong = validated_in_part(changed, kept)
+    preset = Preset(
         name=path.stem if path.name != "recipe.toml" else path.parent.name,
         path=path,
         extends=tuple(text.path.stem for text in chain[1:]),
         values={table: content for table, content in changed.items() if content},
-        recipe=validated(changed, kept),
+        recipe=recipe,
         description=chain[0].description,
     )
+    if problems := [*([missing] if missing else []), *problems, *wrong]:
+        # Without what it builds upon, everything would seem to be missing.
+        raise PresetErrors(problems, None if missing else preset)
+    return preset
 
 
 def list_presets() -> list[PresetInfo]:
@@ -108,7 +121,7 @@ def save_preset(
 
     _check_name(name)
     path = (user_presets_folder() / f"{name}.toml").resolve()
-    if extends is not None and path in [each.path for each in _chain(_find(extends, beside=path))]:
+    if extends is not None and path in _paths_below(_find(extends, beside=path)):
         raise UserError(f"{extends!r} builds upon {name!r}, so that {name!r} cannot build upon it", field="extends")
     set_values = {
         table: {name: value for name, value in content.items() if value is not None}
@@ -178,8 +191,20 @@ def _near_preset(name: str) -> str:
     return f"Did you mean {near[0]!r}?" if near else "`trimtab presets` lists all."
 
 
-def _chain(path: Path) -> list[PresetText]:
-    """The preset and all that it builds upon, itself first."""
+def _paths_below(path: Path) -> list[Path]:
+    """The file of a preset and those of all that it builds upon. Raises: UserError when one of them is broken."""
+    chain, missing = _chain(path)
+    for problem in (*([missing] if missing else []), *(each for text in chain for each in text.problems)):
+        raise problem
+    return [text.path for text in chain]
+
+
+def _chain(path: Path) -> tuple[list[PresetText], UserError | None]:
+    """The preset and all that it builds upon, itself first; and what is wrong where the chain ends too early.
+
+    Raises:
+        UserError: a file cannot be read or is no TOML.
+    """
     chain = [read_preset_text(path)]
     while (below := chain[-1].extends) is not None:
         last = chain[-1]
@@ -187,15 +212,15 @@ def _chain(path: Path) -> list[PresetText]:
         try:
             found = _find(below, beside=last.path)
         except UserError as error:
-            raise UserError(
+            return chain, UserError(
                 error.message, file=last.path, line=line, field="extends", value=below, hint=error.hint
-            ) from error
+            )
         if found in [each.path for each in chain]:
             names = " -> ".join([*(each.path.stem for each in chain), found.stem])
             circle = f"presets build upon each other in a circle: {names}"
-            raise UserError(circle, file=last.path, line=line, field="extends")
+            return chain, UserError(circle, file=last.path, line=line, field="extends")
         chain.append(read_preset_text(found))
-    return chain
+    return chain, None
 
 
 def _merged(chain: list[PresetText]) -> tuple[Values, dict[str, Origin]]:

@@ -35,14 +35,40 @@ def validated(values: Mapping[str, Mapping[str, object]], origins: Mapping[str, 
         raise as_user_error(error, origins) from error
 
 
+def validated_in_part(
+    values: Mapping[str, Mapping[str, object]], origins: Mapping[str, Origin]
+) -> tuple[Recipe, list[UserError]]:
+    """The recipe of the values that fit, and an error for each that does not."""
+    kept = {table: dict(content) for table, content in values.items()}
+    problems: list[UserError] = []
+    while True:
+        try:
+            return Recipe.model_validate(kept), problems
+        except ValidationError as error:
+            wrong: dict[tuple[int | str, ...], ErrorDetails] = {}
+            for details in error.errors():
+                wrong.setdefault(details["loc"][:2], details)
+            for place, details in wrong.items():
+                problems.append(_user_error(details, origins))
+                table = str(place[0])
+                if len(place) == 1:
+                    del kept[table]
+                else:
+                    # A rule over the whole table names no key that stands there.
+                    kept[table].pop(str(place[1]), None)
+
+
 def as_user_error(error: ValidationError, origins: Mapping[str, Origin] | None = None) -> UserError:
     """pydantic's finding in our words."""
     details = error.errors()
-    first = details[0]
+    more = len({each["loc"][:2] for each in details}) - 1
+    return _user_error(details[0], origins or {}, f" ({more} more)" if more else "")
+
+
+def _user_error(first: ErrorDetails, origins: Mapping[str, Origin], more: str = "") -> UserError:
     key = ".".join(str(part) for part in first["loc"][:2])
-    origin = (origins or {}).get(key)
+    origin = origins.get(key)
     file, line = (origin.path, origin.line) if origin else (None, None)
-    more = f" ({len(details) - 1} more)" if len({each["loc"][:2] for each in details}) > 1 else ""
     if first["type"] == "extra_forbidden":
         table, _, name = key.partition(".")
         hint = near_hint(name or key, table)

@@ -17,19 +17,23 @@ FINDING_TEXTS: dict[str, str] = {
     "model_unusable": "{problem}",
     "model_no_template": "{problem}",
     "model_not_local": "{model} is not on this machine: it will be downloaded at the start and checked then",
+    "model_large_for_memory": "{model} has {billions} billion parameters: its weights alone need about {needed} GB, "
+    "and this machine has {memory} GB of memory and no GPU; choose a smaller model or a machine with a GPU",
+    "model_slow_on_processor": "{model} has {billions} billion parameters and there is no GPU: training on the CPU "
+    "will be very slow, and its weights alone need about {needed} GB of memory; choose a smaller model",
     "data_unreadable": "{problem}",
     "data_bad_rows": "{places}: {example} ({count} of {rows} rows). {hint}",
     "data_bad_rows_skipped": "{places}: {example} ({count} of {rows} rows are left out). {hint}",
-    "data_no_rows": "none of the {rows} rows can be used",
-    "data_unlabelled_rows": "{count} of {rows} rows have nothing to learn and are left out",
-    "data_all_masked_by_cutoff": "all labels are masked: cutoff_len = {cutoff_len} ends before the answers begin "
-    "(half of the rows have more than {median} tokens, 5 % more than {p95}); raise cutoff_len",
-    "data_all_masked_by_flags": "all labels are masked: every answer is marked train = false or weight = 0; "
+    "data_no_rows": "{where}none of the {rows} rows can be used",
+    "data_unlabelled_rows": "{where}{count} of {rows} rows have nothing to learn and are left out",
+    "data_all_masked_by_cutoff": "{where}all labels are masked: cutoff_len = {cutoff_len} ends before the answers "
+    "begin (half of the rows have at most {median} tokens, 95 % at most {p95}); raise cutoff_len",
+    "data_all_masked_by_flags": "{where}all labels are masked: every answer is marked train = false or weight = 0; "
     "mark one to be learned",
-    "data_truncated": "{count} of {rows} rows are longer than cutoff_len = {cutoff_len} (longest: {maximum}) and are "
-    "cut: {ends} answers lose their end, {labels} tokens to learn are lost",
+    "data_truncated": "{where}{count} of {rows} rows are longer than cutoff_len = {cutoff_len} (longest: {maximum}) "
+    "and are cut: {ends} answers lose their end, {labels} tokens to learn are lost",
     "data_endless": "the chat template ends answers without a special token: the model will not learn to stop",
-    "data_duplicates": "{count} of {rows} rows stand there more than once",
+    "data_duplicates": "{where}{count} of {rows} rows stand there more than once",
     "val_size_too_large": "val_size = {val_size} leaves no rows to train on (there are {rows}): choose a smaller one",
     "data_rows": "{train_rows} rows to train on, {tokens} tokens",
     "data_partly_checked": "{dataset}: only the first {rows} rows are checked here, all of them at the start",
@@ -43,27 +47,34 @@ def finding(
     return Finding(name, severity, fields, FINDING_TEXTS[name].format(**values), values, dict(change or {}))
 
 
-def report_findings(report: DataReport, *, on_bad_row: str = "stop", key: str = "data.dataset") -> list[Finding]:
-    """What of a report the user should know before the training starts; `key` is the parameter that chose the rows."""
+def report_findings(
+    report: DataReport, *, on_bad_row: str = "stop", key: str = "data.dataset", dataset: str = ""
+) -> list[Finding]:
+    """What of a report the user should know before the training starts; `key` is the parameter that chose the rows.
+
+    `dataset` is the one data set of several that the report is about.
+    """
+    where = f"{dataset}: " if dataset else ""
     found = [_bad_rows(item, report, on_bad_row, key) for item in report.bad]
-    found += _nothing_to_learn(report, key)
+    found += _nothing_to_learn(report, key, where)
     if report.rows_used:
-        found += _quality(report, key)
+        found += _quality(report, key, where)
     for item in report.datasets:
         if item.is_partial:
             found.append(finding("data_partly_checked", "info", key, dataset=item.name, rows=item.rows_read))
     return found
 
 
-def all_masked(report: DataReport, key: str = "data.dataset") -> Finding:
-    """The error when no row has anything to learn, with the likely cause."""
+def all_masked(report: DataReport, key: str = "data.dataset", where: str = "") -> Finding:
+    """The error when no row has anything to learn, with the likely cause; `where` begins its text."""
     if not report.unlabelled_by_cut:
-        return finding("data_all_masked_by_flags", "error", key, rows=report.rows_read)
+        return finding("data_all_masked_by_flags", "error", key, where=where, rows=report.rows_read)
     lengths = report.lengths
     return finding(
         "data_all_masked_by_cutoff",
         "error",
         "data.cutoff_len",
+        where=where,
         cutoff_len=report.cutoff_len,
         median=lengths.median,
         p95=lengths.p95,
@@ -88,23 +99,25 @@ def _bad_rows(item: BadRows, report: DataReport, on_bad_row: str, key: str) -> F
     )
 
 
-def _nothing_to_learn(report: DataReport, key: str) -> Iterator[Finding]:
+def _nothing_to_learn(report: DataReport, key: str, where: str) -> Iterator[Finding]:
     if report.rows_used:
         if report.unlabelled:
             fields = (key, "data.cutoff_len")
-            yield finding("data_unlabelled_rows", "warning", *fields, count=report.unlabelled, rows=report.rows_read)
+            count, rows = report.unlabelled, report.rows_read
+            yield finding("data_unlabelled_rows", "warning", *fields, where=where, count=count, rows=rows)
     elif report.unlabelled:
-        yield all_masked(report, key)
+        yield all_masked(report, key, where)
     else:
-        yield finding("data_no_rows", "error", key, rows=report.rows_read)
+        yield finding("data_no_rows", "error", key, where=where, rows=report.rows_read)
 
 
-def _quality(report: DataReport, key: str) -> Iterator[Finding]:
+def _quality(report: DataReport, key: str, where: str) -> Iterator[Finding]:
     if report.truncated:
         yield finding(
             "data_truncated",
             "warning",
             "data.cutoff_len",
+            where=where,
             count=report.truncated,
             rows=report.rows_read,
             cutoff_len=report.cutoff_len,
@@ -116,7 +129,8 @@ def _quality(report: DataReport, key: str) -> Iterator[Finding]:
     if report.endless:
         yield finding("data_endless", "warning", "model.model_name_or_path", count=report.endless)
     if report.duplicates:
-        yield finding("data_duplicates", "info", key, count=report.duplicates, rows=report.rows_read)
+        count, rows = report.duplicates, report.rows_read
+        yield finding("data_duplicates", "info", key, where=where, count=count, rows=rows)
 
 
 def _round_up(length: int) -> int:

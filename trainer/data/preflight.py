@@ -3,11 +3,12 @@ tells (`trainer.config.check`)."""
 
 from __future__ import annotations
 
-from trainer.config import Finding, Recipe
+from trainer.config import Finding, Hardware, Recipe
 from trainer.data.dataset import held_rows
 from trainer.data.encode import missing_template
 from trainer.data.findings import finding
 from trainer.data.model_folder import is_hub_id
+from trainer.data.model_size import large_for_processor
 from trainer.data.pipeline import PipelineOptions, encode_datasets, locate
 from trainer.data.prepare import recipe_tokenizer
 from trainer.data.registry import split_names
@@ -24,6 +25,8 @@ def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5)
     """
     findings: list[Finding] = []
     tokenizer = _tokenizer(recipe, findings)
+    if not Hardware.detect().cuda:
+        findings += large_for_processor(recipe)
     options = PipelineOptions.of(recipe, limit_rows=limit_rows).for_check(seconds)
     reports: list[DataReport] = []
     findings += _check("data.dataset", split_names(recipe.data.dataset), tokenizer, recipe, options, reports)
@@ -87,7 +90,8 @@ def _check(
             findings.append(_unreadable(key, name, error))
         else:
             reports.append(report)
-            findings += report.findings(on_bad_row=recipe.data.on_bad_row, key=key)
+            named = name if len(names) > 1 else ""
+            findings += report.findings(on_bad_row=recipe.data.on_bad_row, key=key, dataset=named)
     return findings
 
 

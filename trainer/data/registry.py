@@ -19,6 +19,9 @@ _SOURCES_ELSEWHERE = {
     "om_hub_url": "data sets of OpenMind are",
     "cloud_file_name": "data in cloud storage are",
 }
+_ONLY_JSON = "only .json and .jsonl files are read so far"
+_CONVERT = "Convert it to .jsonl, one row a line"
+_OTHER_SUFFIXES = (".parquet", ".csv", ".tsv", ".txt", ".arrow", ".xlsx", ".gz", ".zip", ".zst")
 _PLAIN_KEYS = ("file_name", "formatting", "ranking", "columns", "tags", "num_samples", "subset", "split", "folder")
 
 
@@ -181,29 +184,44 @@ def _data_files(path: Path, name: str) -> tuple[Path, ...]:
         inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
         files = tuple(file for file in inside if file.name != INFO_FILE and file.is_file())
         if not files:
-            raise UserError("the folder holds no .json or .jsonl file", file=path, field="dataset", value=name)
+            hint = "Put .json or .jsonl files into it"
+            raise UserError(f"the folder holds none: {_ONLY_JSON}", file=path, field="dataset", value=name, hint=hint)
         return files
     if not path.is_file():
         raise UserError(
             "the data file does not exist",
-            file=path,
+            file=path.resolve(),
             field="dataset",
             value=name,
             hint=_near_file(path),
         )
+    if path.suffix.lower() not in SUFFIXES:
+        raise UserError(_ONLY_JSON, file=path, field="dataset", value=name, hint=_CONVERT)
     return (path,)
 
 
 def _unknown(name: str, entries: Mapping[str, Any], dataset_dir: Path) -> UserError:
-    if "/" in name or Path(name).suffix.lower() in SUFFIXES:
-        path = Path(name).expanduser()
-        hint = _near_file(path) or "Check the path"
-        return UserError("the data file does not exist", field="dataset", value=name, hint=hint)
+    path = Path(name).expanduser()
+    if path.suffix.lower() in SUFFIXES or ("/" in name and not path.suffix):
+        places = dict.fromkeys(str((folder / path).resolve()) for folder in (Path(), dataset_dir))
+        looked = f"the data file does not exist; looked for {' and '.join(places)} (dataset_dir = {dataset_dir})"
+        hint = _near_file(path) or _near_file(dataset_dir / path) or "Check the path"
+        return UserError(looked, field="dataset", value=name, hint=hint)
+    if _looks_like_file(path, dataset_dir):
+        is_folder = path.is_dir() or (dataset_dir / path).is_dir()
+        hint = f"For a folder of such files write ./{name}" if is_folder else _CONVERT
+        return UserError(_ONLY_JSON, field="dataset", value=name, hint=hint)
     if not entries:
         hint = f"There is no {INFO_FILE} there; register the file in one, or give the path of a .json or .jsonl file"
         return UserError(f"unknown data set in {dataset_dir}", field="dataset", value=name, hint=hint)
     hint = near_match(name, entries) or f"Known: {', '.join(entries)}"
     return UserError(f"not registered in {dataset_dir / INFO_FILE}", field="dataset", value=name, hint=hint)
+
+
+def _looks_like_file(path: Path, dataset_dir: Path) -> bool:
+    """A path, or the bare name of a file or folder that lies here; names of data sets may have dots too."""
+    known = path.suffix.lower() in _OTHER_SUFFIXES or "/" in str(path)
+    return known or path.exists() or (dataset_dir / path).exists()
 
 
 def _near_file(path: Path) -> str:

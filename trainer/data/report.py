@@ -37,12 +37,12 @@ class Lengths:
 
     @classmethod
     def of(cls, values: Sequence[int]) -> Lengths:
-        """The figures of `values`."""
+        """The figures of `values`: the smallest number that a share of them is not above."""
         if not values:
             return cls()
         ordered = sorted(values)
-        at = [ordered[round(share * (len(ordered) - 1))] for share in (0, 0.5, 0.95, 0.99, 1)]
-        return cls(*at)
+        median, p95, p99 = (ordered[-(-percent * len(ordered) // 100) - 1] for percent in (50, 95, 99))
+        return cls(ordered[0], median, p95, p99, ordered[-1])
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ class DataReport:
         """Bad rows of all reasons."""
         return sum(item.count for item in self.bad)
 
-    def findings(self, *, on_bad_row: str = "stop", key: str = "data.dataset") -> list[Finding]:
-        """What of this the user should know before the training starts; `key` is the parameter that chose the rows."""
-        return report_findings(self, on_bad_row=on_bad_row, key=key)
+    def findings(self, *, on_bad_row: str = "stop", key: str = "data.dataset", dataset: str = "") -> list[Finding]:
+        """What of this the user should know before the training starts; see `report_findings`."""
+        return report_findings(self, on_bad_row=on_bad_row, key=key, dataset=dataset)
 
 
 class ReportBuilder:

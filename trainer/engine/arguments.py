@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from trainer.config import Recipe
+from trainer.errors import UserError
 
 # Ours to do, or ours to decide, however they stand in the table.
 _OURS = {
@@ -38,7 +39,7 @@ def training_arguments(kind: type, recipe: Recipe, folder: Path, **stage: Any) -
     """Build `kind` (a TrainingArguments class) from the recipe; `stage` holds what the stage adds.
 
     Raises:
-        TypeError: for a name that the installed version does not know.
+        UserError: when the installed version refuses a setting.
     """
     fields = {field.name for field in dataclasses.fields(kind)}
     table = recipe.train
@@ -73,7 +74,12 @@ def training_arguments(kind: type, recipe: Recipe, folder: Path, **stage: Any) -
         values["train_sampling_strategy"] = "sequential"
     values.update(stage)
     values.update(recipe.trainer)
-    return kind(**values)
+    try:
+        return kind(**values)
+    except (TypeError, ValueError, ImportError) as error:
+        # With its tables alone a recipe has been checked; [trainer] goes through to the installed version.
+        first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise UserError(f"transformers refuses these settings: {first}", field="trainer") from error
 
 
 def _checkpointing(recipe: Recipe) -> bool:

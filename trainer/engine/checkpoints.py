@@ -52,7 +52,13 @@ class CheckpointWriter:
         step = int(trainer.state.global_step)
         self._session.phase("saving", f"step {step}")
         started = time.perf_counter()
-        details = {**self._details, "step": step, "epoch": trainer.state.epoch, "reason": reason}
+        details = {
+            **self._details,
+            "step": step,
+            "epoch": trainer.state.epoch,
+            "reason": reason,
+            "evaluation_due": trainer.evaluation_is_due(),
+        }
         try:
             checkpoint = write_checkpoint(
                 self._folder, step, lambda staging: self._fill(trainer, staging, details), details=details

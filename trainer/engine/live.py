@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+
+from torch.optim.lr_scheduler import LambdaLR
 
 from trainer.run import Command, CommandResultEvent
 
@@ -89,7 +92,9 @@ class LiveControl:
             raise StopTraining
 
     def at_boundary(self, trainer: Any) -> None:
-        """Carry out everything that waits; called after each optimizer step."""
+        """Carry out everything that waits; called after each optimizer step, and once more at the end of an epoch."""
+        if trainer.stopped:
+            return
         self._step = int(trainer.state.global_step)
         self._replay(trainer)
         self._next_poll = 0.0
@@ -118,6 +123,12 @@ class LiveControl:
                 text = self._handler(command.verb)(trainer, command)
             except ValueError as error:
                 self._answer(command, False, str(error))
+            except EvaluationInterrupted:
+                self._answer(command, False, "given up, because the run stops")
+            except Exception as error:
+                # A wish that cannot be fulfilled must not cost the run.
+                traceback.print_exc()
+                self._answer(command, False, f"{type(error).__name__}: {error}")
             else:
                 self._answer(command, True, text)
 
@@ -137,7 +148,7 @@ class LiveControl:
         command = self._stop_command
         save = command is None or bool(command.arguments.get("save", True))
         reason = self._session.stop_reason or "stop command"
-        saved = self._step == trainer.checkpoints.last_step
+        saved = self._step == trainer.checkpoints.last_step and not trainer.evaluation_is_due()
         if save and not saved:
             saved = trainer.save_now(reason) is not None
         trainer.control.should_training_stop = True
@@ -164,6 +175,8 @@ class LiveControl:
         prompts = command.arguments.get("prompts") or self._sample_prompts
         if not prompts:
             raise ValueError("no prompts: give some, or set sample_prompts in the preset")
+        if not isinstance(prompts, list):
+            raise ValueError(f"prompts = {prompts!r}: expected a list of texts")
         with trainer.throughput.excluded():
             sample_answers(trainer, self._session, [str(prompt) for prompt in prompts])
         return f"{len(prompts)} samples at step {self._step}"
@@ -205,7 +218,7 @@ def _absolute(trainer: Any, command: Command) -> Command:
     if command.verb != "set" or command.arguments.get("name") != "learning_rate_scale":
         return command
     scale = _number("learning_rate_scale", command.arguments.get("value"))
-    rate = _scheduler(trainer).base_lrs[0] * scale
+    rate = _peak(trainer) * scale
     return replace(command, arguments={"name": "learning_rate", "value": rate})
 
 
@@ -222,10 +235,8 @@ def apply_setting(trainer: Any, name: str, value: object) -> str:
         return f"max_grad_norm {trainer.args.max_grad_norm:g}"
     if name == "weight_decay":
         decay = _number(name, value, allow_zero=True)
-        for group in _optimizer(trainer).param_groups:
-            # The Trainer keeps biases and norms in a group without decay; that stays as it is.
-            if group["weight_decay"] > 0 or decay == 0 or len(_optimizer(trainer).param_groups) == 1:
-                group["weight_decay"] = decay
+        # The Trainer puts what decays into its first group, biases and norms into the second, which stays without.
+        _optimizer(trainer).param_groups[0]["weight_decay"] = decay
         return f"weight_decay {decay:g}"
     if name in ("logging_steps", "eval_steps", "save_steps"):
         steps = _number(name, value)
@@ -242,17 +253,33 @@ def apply_setting(trainer: Any, name: str, value: object) -> str:
 def _set_learning_rate(trainer: Any, value: float) -> str:
     """Scale the whole schedule, base rates included, so that the change outlives the next step and a resume."""
     scheduler = _scheduler(trainer)
-    base = scheduler.base_lrs[0]
-    if base <= 0:
+    peak = _peak(trainer)
+    if peak <= 0:
         raise ValueError("the learning rate of this run is 0 and cannot be scaled")
-    if not math.isclose(base, value, rel_tol=1e-12):
-        factor = value / base
-        scheduler.base_lrs = [rate * factor for rate in scheduler.base_lrs]
-        for group in _optimizer(trainer).param_groups:
-            group["initial_lr"] *= factor
+    if not math.isclose(peak, value, rel_tol=1e-12):
+        factor = value / peak
+        groups = _optimizer(trainer).param_groups
+        for group in groups:
             group["lr"] *= factor
-        scheduler._last_lr = [group["lr"] for group in _optimizer(trainer).param_groups]
-    return f"learning rate {base:.3g} -> {value:.3g} (peak of the schedule)"
+            if "initial_lr" in group:
+                group["initial_lr"] *= factor
+        if _follows_a_curve(scheduler):
+            scheduler.base_lrs = [rate * factor for rate in scheduler.base_lrs]
+        scheduler._last_lr = [group["lr"] for group in groups]
+    return f"learning rate {peak:.3g} -> {value:.3g} (peak of the schedule)"
+
+
+def _peak(trainer: Any) -> float:
+    """The rate that the schedule is scaled by; for one that reacts to the evaluation, the rate in force."""
+    scheduler = _scheduler(trainer)
+    if _follows_a_curve(scheduler):
+        return float(scheduler.base_lrs[0])
+    return float(_optimizer(trainer).param_groups[0]["lr"])
+
+
+def _follows_a_curve(scheduler: Any) -> bool:
+    """Whether the rate is a curve over the steps; reduce_lr_on_plateau and greedy change the rate itself."""
+    return isinstance(scheduler, LambdaLR)
 
 
 def _scheduler(trainer: Any) -> Any:

@@ -19,6 +19,12 @@ RUN_TEXTS: dict[str, str] = {
     "run_gradient_not_finite": "the gradient norm is not finite at step {step}: this update was left out",
     "run_gave_up": "loss or gradients were not finite for {count} steps in a row, the last at step {step}. "
     "The weights are those from before. Lower the learning rate or look at the data, then resume",
+    "run_no_samples": "the sample prompts could not be answered: {error}",
+    "run_damaged_left_out": "{names} left out: {reason}",
+    "run_nothing_left_to_do": "all {step} steps were done before",
+    "run_adapter_settings_hold": "the settings of adapter {path} hold, not those of the recipe: "
+    "rank {rank}, alpha {alpha}, dropout {dropout}",
+    "run_ends_with_best": "all {step} steps; the best evaluation was at step {best}, and its checkpoint is the result",
     "run_all_steps": "all {step} steps",
     "run_all_steps_best": "all {step} steps, best evaluation at step {best}",
     "run_early": "stopped early at step {step}: no better evaluation came since step {best}",

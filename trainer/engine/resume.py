@@ -10,22 +10,27 @@ from trainer.run import (
     CommandResultEvent,
     Damaged,
     RunDirectory,
+    damaged_checkpoints,
     inspect_checkpoint,
     latest_checkpoint,
     list_checkpoints,
     read_events,
 )
 
+from .messages import words
+from .session import RunSession
 
-def checkpoint_to_resume(run: RunDirectory, asked: str | None, *, resume: bool) -> Checkpoint | None:
+
+def checkpoint_to_resume(session: RunSession, asked: str | None, *, resume: bool) -> Checkpoint | None:
     """The newest checkpoint of the run whose files all verify; for a fresh run the one that it `asked` for, if any.
 
     None when there is none and the run starts from the beginning.
 
     Raises:
-        UserError: when the checkpoint asked for is damaged, or holds weights only (`save_only_model`).
+        UserError: when all checkpoints of the run, or the one asked for, are damaged, or when it holds weights only
+            (`save_only_model`).
     """
-    checkpoint = latest_checkpoint(run.checkpoints_folder) if resume else None
+    checkpoint = latest_checkpoint(session.run.checkpoints_folder) if resume else None
     if checkpoint is None and asked is not None and asked != "latest":
         found = inspect_checkpoint(Path(asked).expanduser(), verify="sha256")
         if isinstance(found, Damaged):
@@ -34,7 +39,7 @@ def checkpoint_to_resume(run: RunDirectory, asked: str | None, *, resume: bool) 
             )
         checkpoint = found
     if resume:
-        _warn_of_damaged(run, newer_than=-1 if checkpoint is None else checkpoint.step)
+        _tell_of_damaged(session, checkpoint)
     if checkpoint is not None and not (checkpoint.path / "optimizer.pt").is_file():
         raise UserError(
             "this checkpoint holds weights only, without the optimizer, because save_only_model was set",
@@ -44,11 +49,24 @@ def checkpoint_to_resume(run: RunDirectory, asked: str | None, *, resume: bool) 
     return checkpoint
 
 
-def _warn_of_damaged(run: RunDirectory, *, newer_than: int) -> None:
-    """By size these look whole; as they are newer than the newest good one, their hashes were wrong."""
-    for found in list_checkpoints(run.checkpoints_folder, verify="size"):
-        if found.step > newer_than:
-            print(f"warning: {found.path.name} is left out: its files do not match their hashes", flush=True)
+def _tell_of_damaged(session: RunSession, chosen: Checkpoint | None) -> None:
+    """Say which checkpoints are passed over; refuse to start over in silence when all of them are damaged."""
+    folder = session.run.checkpoints_folder
+    damaged = {found.path.name: found.reason for found in damaged_checkpoints(folder, verify="size")}
+    newest_good = -1 if chosen is None else chosen.step
+    for found in list_checkpoints(folder, verify="size"):
+        if found.step > newest_good:
+            # By size it looks whole; had its hashes been right, it would have been chosen.
+            damaged[found.path.name] = "its files do not match their hashes"
+    if damaged and chosen is None:
+        listed = "; ".join(f"{name}: {reason}" for name, reason in sorted(damaged.items()))
+        raise UserError(
+            f"no checkpoint of this run is whole ({listed})",
+            file=folder,
+            hint="Delete these folders to train the run from its beginning.",
+        )
+    for name, reason in sorted(damaged.items()):
+        session.finding("warning", words("run_damaged_left_out", names=name, reason=reason))
 
 
 def settings_journal(run: RunDirectory) -> list[CommandResultEvent]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+import traceback
 from typing import Any
 
 import torch
 
+from trainer.config import Recipe
 from trainer.run import EvaluationEvent, MetricsEvent
 
 from .checkpoints import CheckpointWriter
@@ -16,11 +18,10 @@ from .messages import Words, words
 from .samples import sample_answers
 from .session import RunSession
 from .throughput import ThroughputMeter
+from .token_counts import CountingCollator, TokenMean, take_counts, weigh_by_tokens
 
 _BAD_STEPS_IN_A_ROW = 5
 _DISK_FULL_RETRY_SECONDS = 5.0
-# The token counts ride in the batch, because counting on the GPU would wait for it.
-_REAL, _PADDED = "real_tokens", "padded_tokens"
 
 
 class NotFinite(Exception):
@@ -31,19 +32,6 @@ class NotFinite(Exception):
         self.said = said
 
 
-class CountingCollator:
-    """Wraps a collator: adds to each batch how many tokens it holds, without and with padding."""
-
-    def __init__(self, collator: Any) -> None:
-        self.collator = collator
-
-    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        real = sum(len(example["input_ids"]) for example in examples)
-        batch: dict[str, Any] = dict(self.collator(examples))
-        batch[_REAL], batch[_PADDED] = real, int(batch["input_ids"].numel())
-        return batch
-
-
 class RunTrainer:
     """Mixin in front of a Trainer class; call `attach` before `train`."""
 
@@ -52,16 +40,22 @@ class RunTrainer:
     checkpoints: CheckpointWriter
     throughput: ThroughputMeter
     stopped: bool
+    evaluation_due: bool
 
     def attach(
-        self: Any, session: RunSession, live: LiveControl, checkpoints: CheckpointWriter, sample_prompts: list[str]
+        self: Any, session: RunSession, live: LiveControl, checkpoints: CheckpointWriter, recipe: Recipe
     ) -> None:
         """Join the trainer to its run."""
         self.session, self.live, self.checkpoints = session, live, checkpoints
+        self.recipe = recipe
+        self.evaluation_due = False
+        self._interrupted = False
+        self._at_epoch_end = False
         self.throughput = ThroughputMeter()
         self.stopped = False
-        self.sample_prompts = sample_prompts
         self.data_collator = CountingCollator(self.data_collator)
+        self._train_weights: list[int] = []
+        self._evaluation = TokenMean()
         self._micro_losses: list[torch.Tensor] = []
         self._bad_steps = 0
         self._bad_since_log = False
@@ -73,7 +67,9 @@ class RunTrainer:
         if not self._ready:
             self._begin()
         self.live.between_micro_batches(self)
-        self.throughput.count(inputs.pop(_REAL), inputs.pop(_PADDED))
+        counts = take_counts(inputs)
+        self.throughput.count(counts.real, counts.padded)
+        self._train_weights.append(counts.trained)
         loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
         self._micro_losses.append(loss)
         return loss
@@ -86,6 +82,8 @@ class RunTrainer:
         self.throughput.start(total_tokens=int(self.state.num_input_tokens_seen))
         self._boundary_step = int(self.state.global_step)
         self.live.begin(self)
+        if self.evaluation_due:
+            self._make_up_for_evaluation()
 
     def _get_grad_norm(self: Any, model: Any, grad_norm: Any = None) -> Any:
         """Look at loss and gradient norm before the optimizer moves; a bad step is skipped, several in a row end it."""
@@ -112,25 +110,51 @@ class RunTrainer:
     def _maybe_log_save_evaluate(self: Any, tr_loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         """The boundary after a step: log, evaluate and save as scheduled, then carry out commands."""
         step = int(self.state.global_step)
-        if step == self._boundary_step:
-            # The Trainer calls this a second time at the end of an epoch.
-            super()._maybe_log_save_evaluate(tr_loss, *args, **kwargs)  # type: ignore[misc]
-            return
-        self._boundary_step = step
-        self.throughput.end_step()
-        self.state.num_input_tokens_seen = self.throughput.total_tokens
+        # The Trainer calls this a second time at the end of an epoch, for what is scheduled by epochs.
+        self._at_epoch_end = step == self._boundary_step
+        if not self._at_epoch_end:
+            self._boundary_step = step
+            self.throughput.end_step()
+            self.state.num_input_tokens_seen = self.throughput.total_tokens
+            self._report_progress(step)
         self.live.poll()
         if self.live.stopping:
             self.control.should_log = True
-        super()._maybe_log_save_evaluate(tr_loss, *args, **kwargs)  # type: ignore[misc]
+        try:
+            super()._maybe_log_save_evaluate(tr_loss, *args, **kwargs)  # type: ignore[misc]
+        except EvaluationInterrupted:
+            # Neither schedule nor best score has seen this evaluation: it is made up for after the resume.
+            self._interrupted = True
+            self.control.should_evaluate = self.control.should_save = False
         if self._bad_since_log and self._globalstep_last_logged == step:
             # nan - nan is nan: without this, one bad step would hide all later losses.
             tr_loss.zero_()
             self._bad_since_log = False
-        self._report_progress(step)
+        self._save_the_best(step)
         self.live.at_boundary(self)
-        if step >= self.state.max_steps and self.checkpoints.last_step != step:
+        over = step >= self.state.max_steps or self.control.should_training_stop
+        if over and not self.stopped and self.checkpoints.last_step != step:
             self._save_at_the_end()
+
+    def evaluation_is_due(self: Any) -> bool:
+        """Whether a checkpoint taken now comes before an evaluation of its step, which a resume has to make up for."""
+        epochs = float(self.state.epoch or 0.0)
+        before_epoch_end = epochs > 0 and epochs.is_integer() and not self._at_epoch_end
+        return self._interrupted or (before_epoch_end and str(self.args.eval_strategy.value) == "epoch")
+
+    def _make_up_for_evaluation(self: Any) -> None:
+        """The evaluation that the last stop cut short, with all that follows from it."""
+        self.evaluation_due = False
+        self.control.should_evaluate = True
+        nothing = torch.zeros((), device=self.args.device)
+        super()._maybe_log_save_evaluate(nothing, None, self.model, None, self.state.epoch, None, time.time())  # type: ignore[misc]
+
+    def _save_the_best(self: Any, step: int) -> None:
+        """Where the best evaluation matters, its weights are kept, also between two scheduled saves."""
+        if self.args.metric_for_best_model is None or self.state.best_global_step != step:
+            return
+        if self.checkpoints.last_step != step:
+            self.save_now("best")
 
     def _report_progress(self: Any, step: int) -> None:
         speed = self.throughput.values()
@@ -148,6 +172,9 @@ class RunTrainer:
             self.session.phase("paused", "disk full: waiting for space to save the finished weights")
             time.sleep(_DISK_FULL_RETRY_SECONDS)
             self.live.poll()
+        if self.checkpoints.last_step != int(self.state.global_step):
+            self.stopped = True
+            self.session.stop_reason = self.session.stop_reason or "stop command"
 
     def save_now(self: Any, reason: str) -> Any:
         """Save a whole checkpoint outside of the schedule; None when the disk is full."""
@@ -160,38 +187,72 @@ class RunTrainer:
 
     def log(self: Any, logs: dict[str, float], start_time: float | None = None) -> None:
         """Turn what the Trainer logs into events; its own history stays empty, the event file has it all."""
+        training = bool(self.model.training)
+        weigh_by_tokens(self._metrics["train" if training else "eval"], self._weights_of(training))
+        if not training and "eval_loss" in logs:
+            logs["eval_loss"] = self._evaluation.mean()
         super().log(logs, start_time)  # type: ignore[misc]
         del self.state.log_history[:-1]
         step = int(self.state.global_step)
         numbers = {name: float(value) for name, value in logs.items() if isinstance(value, (int, float))}
         if "loss" in numbers:
-            numbers.pop("num_tokens", None)
-            values = {**numbers, **self.throughput.values(), "tokens": float(self.throughput.total_tokens)}
-            epoch = values.pop("epoch", 0.0)
-            self.session.events.write(MetricsEvent(step=step, epoch=epoch, values=values))
-            self.session.status.update(loss=numbers["loss"])
+            self._write_metrics(step, numbers)
         elif any(name.startswith("eval_") and name.endswith("loss") for name in numbers):
             skipped = ("epoch", "eval_num_tokens")
             values = {name: value for name, value in numbers.items() if name not in skipped}
             self.session.events.write(EvaluationEvent(step=step, values=values))
 
+    def _weights_of(self: Any, training: bool) -> list[int]:
+        weights = self._train_weights if training else self._evaluation.weights
+        if training:
+            self._train_weights = []
+        return list(weights)
+
+    def _write_metrics(self: Any, step: int, numbers: dict[str, float]) -> None:
+        numbers.pop("num_tokens", None)
+        tokens = float(self.throughput.total_tokens)
+        values = {**numbers, **self.throughput.values(), "tokens": tokens}
+        if self.recipe.train.include_num_input_tokens_seen:
+            values["num_input_tokens_seen"] = tokens
+        if self.recipe.method.include_effective_tokens_per_second:
+            values["effective_tokens_per_second"] = self.throughput.effective_tokens_per_second()
+        epoch = values.pop("epoch", 0.0)
+        self.session.events.write(MetricsEvent(step=step, epoch=epoch, values=values))
+        self.session.status.update(loss=numbers["loss"])
+
     def evaluate(self: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Evaluate, then answer the sample prompts; neither touches the random state of the training."""
+        """Evaluate, then answer the sample prompts; neither touches the random state of the training.
+
+        Raises:
+            EvaluationInterrupted: when the run is to stop; nothing has come of it then.
+        """
         self.session.phase("evaluating", f"step {self.state.global_step}")
         devices = [self.args.device] if self.args.device.type == "cuda" else []
-        with self.throughput.excluded(), torch.random.fork_rng(devices=devices):
-            try:
+        self._evaluation = TokenMean()
+        try:
+            with self.throughput.excluded(), torch.random.fork_rng(devices=devices):
                 metrics: dict[str, float] = super().evaluate(*args, **kwargs)  # type: ignore[misc]
-                if self.sample_prompts:
-                    sample_answers(self, self.session, self.sample_prompts)
-            except EvaluationInterrupted:
-                metrics = {"eval_loss": math.nan}
-        self.session.phase("running")
+                self._answer_prompts()
+        finally:
+            self._metrics["eval"].clear()
+            self.session.phase("running")
         return metrics
+
+    def _answer_prompts(self: Any) -> None:
+        if not self.recipe.train.sample_prompts:
+            return
+        try:
+            sample_answers(self, self.session, list(self.recipe.train.sample_prompts))
+        except Exception as error:
+            # Out of memory while generating, a template that fails: no reason to lose the run.
+            traceback.print_exc()
+            said = words("run_no_samples", error=f"{type(error).__name__}: {error}")
+            self.session.finding("warning", said, int(self.state.global_step))
 
     def prediction_step(self: Any, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """One evaluation batch; the run may be stopped here too."""
         self.live.between_evaluation_batches()
-        inputs.pop(_REAL, None)
-        inputs.pop(_PADDED, None)
-        return super().prediction_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
+        counts = take_counts(inputs)
+        result = super().prediction_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
+        self._evaluation.add(result[0], counts.trained)
+        return result

@@ -27,13 +27,16 @@ class ThroughputMeter:
         self._real = 0
         self._padded = 0
         self.total_tokens = 0
+        self._started = self._since
+        self._tokens_at_start = 0
 
     def start(self, total_tokens: int = 0) -> None:
         """Begin to measure now; `total_tokens` is what the run had seen before (on resume)."""
         self._since = time.perf_counter()
         self._excluded = 0.0
         self._real = self._padded = 0
-        self.total_tokens = total_tokens
+        self.total_tokens = self._tokens_at_start = total_tokens
+        self._started = self._since
 
     def count(self, real_tokens: int, padded_tokens: int) -> None:
         """Add one micro-batch: its tokens without and with padding."""
@@ -55,6 +58,10 @@ class ThroughputMeter:
             yield
         finally:
             self._excluded += time.perf_counter() - start
+
+    def effective_tokens_per_second(self) -> float:
+        """Real tokens since the start of this process over all the time since then, evaluation and saving included."""
+        return (self.total_tokens - self._tokens_at_start) / max(1e-9, time.perf_counter() - self._started)
 
     def values(self) -> dict[str, float]:
         """The figures over the newest steps: tokens per second (real, padded) and seconds per step."""

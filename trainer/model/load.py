@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import torch
@@ -49,12 +50,16 @@ def load_model(recipe: Recipe) -> Any:
             low_cpu_mem_usage=recipe.model.low_cpu_mem_usage,
             trust_remote_code=False,
         )
-    except (OSError, ValueError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        # Broken weights and configurations raise a dozen kinds of errors; the log has the whole story.
+        traceback.print_exc()
         raise UserError(
             f"the model cannot be loaded: {_first_line(error)}",
             field="model_name_or_path",
             value=name,
-            hint="Give a folder with config.json and safetensors, or a hub id that this machine can reach.",
+            hint="Give a folder with config.json and safetensors that fit, or a hub id that can be reached.",
         ) from error
     return model
 

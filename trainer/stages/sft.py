@@ -10,6 +10,7 @@ from trl import SFTConfig, SFTTrainer
 from trainer.config import Recipe
 from trainer.data import PreparedData
 from trainer.data.collate import PaddingCollator, to_dataset
+from trainer.engine.argument_checks import check_optimizer, check_schedule
 from trainer.engine.arguments import training_arguments
 from trainer.engine.run_trainer import RunTrainer
 
@@ -33,6 +34,8 @@ def build_sft_trainer(model: Any, tokenizer: Any, data: PreparedData, recipe: Re
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
+    check_optimizer(arguments, model)
+    check_schedule(arguments)
     # TRL would mirror the padding token onto the model, had it made the collator itself.
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id

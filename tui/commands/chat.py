@@ -70,6 +70,7 @@ def find_target(word: str | None) -> ChatTarget:
     Raises:
         UserError: nothing of that name is here, or the run has no checkpoint yet.
     """
+    from trainer.config.locations import SHIPPED
     from trainer.run import find_run, latest_checkpoint, list_runs
 
     if word is None:
@@ -79,6 +80,8 @@ def find_target(word: str | None) -> ChatTarget:
                 print(text("command_line.chat_newest", name=run.name, step=checkpoint.step), file=sys.stderr)
                 return chat_target(checkpoint.path)
         raise UserError(text("command_line.nothing_to_chat_with"), hint=text("command_line.chat_hint"))
+    if word.startswith(SHIPPED):
+        return chat_target(word)
     folder = Path(word).expanduser()
     if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
         return chat_target(folder)

@@ -7,8 +7,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from trainer.config import Choice, Finding, Hardware, Preset, Resolved, load_preset, resolve
+from trainer.config import Choice, Finding, Hardware, Preset, PresetErrors, Resolved, load_preset, resolve
 from trainer.config import check as check_rules
+from trainer.config.parameter import find_parameter
 from trainer.errors import UserError
 from tui.commands import output
 from tui.forms.entry import shown_text, toml_text
@@ -22,10 +23,13 @@ _SEVERITIES = ("error", "warning", "info")
 
 @dataclass(frozen=True)
 class Examined:
-    """A preset that could be read, with everything that was found about it; `resolved` has the automatic values."""
+    """What was found about a preset; `resolved` has the automatic values.
 
-    preset: Preset
-    resolved: Resolved
+    With errors in the preset itself it is judged without them; None where too little of it can be read.
+    """
+
+    preset: Preset | None
+    resolved: Resolved | None
     findings: tuple[Finding, ...]
 
     @property
@@ -47,16 +51,35 @@ class Size:
 def examine(name: str, settings: Sequence[str]) -> Examined:
     """Load a preset and find everything that can be known before the start, in about two seconds and without torch.
 
-    Raises:
-        UserError: the preset is missing or broken, or a `key=value` word is wrong.
+    What is wrong with the preset or with a `key=value` word is among the findings.
     """
     from trainer.data import preflight
 
-    preset = load_preset(name, settings)
+    preset, refused = _read(name, settings)
+    if preset is None:
+        return Examined(None, None, refused)
     hardware = Hardware.detect()
     findings = [*check_rules(preset.recipe, hardware), *preflight(preset.recipe, limit_rows=LIMIT_ROWS)]
+    # About a value that could not be read there is nothing more to say: its default stands in for it here.
+    unread = {field for finding in refused for field in finding.fields}
+    findings = [*refused, *(finding for finding in findings if not unread.intersection(finding.fields))]
     findings.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
     return Examined(preset, resolve(preset.recipe, hardware), tuple(findings))
+
+
+def _read(name: str, settings: Sequence[str]) -> tuple[Preset | None, tuple[Finding, ...]]:
+    """The preset, as far as it can be read, and its mistakes."""
+    try:
+        return load_preset(name, settings), ()
+    except PresetErrors as error:
+        return error.readable, tuple(_refused(problem) for problem in error.problems)
+    except UserError as error:
+        return None, (_refused(error),)
+
+
+def _refused(problem: UserError) -> Finding:
+    known = problem.field is not None and find_parameter(problem.field) is not None
+    return Finding("refused", "error", (str(problem.field),) if known else (), str(problem))
 
 
 def print_findings(findings: Sequence[Finding], *, to_errors: bool = False) -> None:
@@ -88,17 +111,10 @@ def _localized(finding: Finding) -> str:
 
 def check(arguments: Namespace) -> int:
     """Print all findings at once, then what there is to train; exit 1 when an error is among the findings."""
-    size = Size()
-    findings: tuple[Finding, ...] = ()
-    chosen: dict[str, Choice] = {}
-    try:
-        examined = examine(arguments.preset, arguments.settings)
-        findings, chosen = examined.findings, examined.resolved.chosen
-        if examined.good:
-            size = measure(examined)
-    except UserError as error:
-        findings = (*findings, Finding("refused", "error", (), str(error)))
-    good = all(finding.severity != "error" for finding in findings)
+    examined = examine(arguments.preset, arguments.settings)
+    findings, good = examined.findings, examined.good
+    chosen: dict[str, Choice] = {} if examined.resolved is None else examined.resolved.chosen
+    size = measure(examined.preset, findings) if good and examined.preset is not None else Size()
     if arguments.json:
         automatic = {key: {"value": choice.value, "reason": choice.reason} for key, choice in chosen.items()}
         report = {"preset": arguments.preset, "ok": good, **asdict(size), "automatic": automatic}
@@ -112,15 +128,15 @@ def check(arguments: Namespace) -> int:
     return 0 if good else 1
 
 
-def measure(examined: Examined) -> Size:
+def measure(preset: Preset, findings: Sequence[Finding]) -> Size:
     """Rows, tokens and steps of a preset in which no error was found, from what the preflight counted."""
     from tui.forms.model import FormModel
     from tui.forms.summary import plan
 
-    counted = next((finding.values for finding in examined.findings if finding.id == "data_rows"), None)
+    counted = next((finding.values for finding in findings if finding.id == "data_rows"), None)
     rows = None if counted is None else int(str(counted["train_rows"]))
     tokens = None if counted is None else int(str(counted["tokens"]))
-    steps = plan(FormModel(Hardware.detect(), examined.preset), rows).steps
+    steps = plan(FormModel(Hardware.detect(), preset), rows).steps
     return Size(rows, tokens, steps, complete=counted is not None)
 
 

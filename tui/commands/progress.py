@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from trainer.run import RunDirectory, RunReader, RunState, Series, Status
 from tui.locale import text
@@ -31,6 +32,7 @@ class Progress:
     evaluation: dict[str, float] = field(default_factory=dict)
     message: str = ""
     last_checkpoint: str | None = None
+    elapsed: float | None = None
 
     @property
     def ended(self) -> bool:
@@ -60,8 +62,14 @@ def progress_of(run: RunDirectory, reader: RunReader) -> Progress:
         evaluation_step=evaluation_step,
         evaluation={name: series.last for name, series in reader.evaluations.items() if series.last is not None},
         message=" ".join(status.message.split()),
-        last_checkpoint=str(run.path / status.last_checkpoint) if status.last_checkpoint else None,
+        last_checkpoint=_checkpoint_path(run, status),
+        elapsed=status.elapsed if status.started else None,
     )
+
+
+def _checkpoint_path(run: RunDirectory, status: Status) -> str | None:
+    """Where the newest checkpoint lies; the status has its name, and may have it with its folder."""
+    return str(run.checkpoints_folder / Path(status.last_checkpoint).name) if status.last_checkpoint else None
 
 
 def _last(series: Mapping[str, Series], name: str) -> float | None:
@@ -134,5 +142,6 @@ def json_of(progress: Progress) -> dict[str, object]:
         "evaluation_step": progress.evaluation_step,
         "evaluation": progress.evaluation,
         "last_checkpoint": progress.last_checkpoint,
+        "elapsed": progress.elapsed,
         "message": progress.message,
     }

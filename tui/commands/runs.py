@@ -21,6 +21,8 @@ _POLL_SECONDS = 0.2
 # How long a trainer may take to obey `stop --now` before its process is ended.
 _PATIENCE_SECONDS = 15.0
 _SLOW_STOP_SECONDS = 20.0
+# What only time changes is no news.
+_CLOCKS = {"seconds_left": None, "elapsed": None}
 
 
 def runs(arguments: Namespace) -> int:
@@ -141,6 +143,8 @@ def _print_status(run: RunDirectory, progress: Progress) -> None:
     if progress.epoch is not None:
         lines.append(("epoch", f"{progress.epoch:.2f}"))
     rows = [(text(f"command_line.column_{name}"), value) for name, value in lines] + numbers(progress)
+    if progress.elapsed is not None:
+        rows.append((text("command_line.column_elapsed"), duration(progress.elapsed)))
     if progress.last_checkpoint:
         rows.append((text("command_line.column_checkpoint"), str(progress.last_checkpoint)))
     rows.append((text("command_line.column_path"), progress.path))
@@ -161,7 +165,7 @@ def _watch(run: RunDirectory, *, as_json: bool) -> int:
         reader.poll()
         progress = progress_of(run, reader)
         current = json_of(progress)
-        if reader.complete and {**current, "seconds_left": None} != {**shown, "seconds_left": None}:
+        if reader.complete and {**current, **_CLOCKS} != {**shown, **_CLOCKS}:
             print(json.dumps(output.finite(current)), flush=True)
             shown = current
         if progress.ended and reader.complete:

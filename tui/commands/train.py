@@ -6,9 +6,21 @@ import shutil
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 
 from trainer.errors import UserError
-from trainer.run import RunDirectory, create_run, find_run, latest_checkpoint, launch, run_place
+from trainer.run import (
+    RunDirectory,
+    RunState,
+    create_run,
+    find_run,
+    latest_checkpoint,
+    launch,
+    list_checkpoints,
+    list_runs,
+    run_place,
+)
+from trainer.run.process import is_alive
 from tui.commands import output
 from tui.locale import text
 
@@ -29,16 +41,23 @@ def start_run(preset: str, settings: Sequence[str], *, name: str | None) -> RunD
     None when errors were found: they are printed, one line each, and nothing was made.
 
     Raises:
-        UserError: the preset cannot be read, the name is taken, or the runs folder cannot be written.
+        UserError: the name is taken, or the runs folder cannot be written.
     """
     from tui.commands.check import examine, print_findings
 
     examined = examine(preset, settings)
     print_findings([finding for finding in examined.findings if finding.severity != "info"], to_errors=True)
-    if not examined.good:
+    if not examined.good or examined.preset is None or examined.resolved is None:
         return None
+    warn_of_others()
     folder, chosen_name = run_place(examined.preset.recipe)
-    run = create_run(examined.preset.name, examined.resolved, name=name or chosen_name, folder=folder)
+    run = create_run(
+        examined.preset.name,
+        examined.resolved,
+        name=name if name is not None else chosen_name,
+        folder=folder,
+        name_field="run_name" if name is None else "--name",
+    )
     try:
         launch(run)
     except UserError as error:
@@ -50,6 +69,14 @@ def start_run(preset: str, settings: Sequence[str], *, name: str | None) -> RunD
     return run
 
 
+def warn_of_others(run: RunDirectory | None = None) -> None:
+    """Name the other runs that work on this machine: they share its processor, its memory and its GPU."""
+    for other in list_runs():
+        status = other.status()
+        if other != run and status is not None and other.state().alive and is_alive(status.process):
+            print(text("command_line.another_run", name=other.name, path=other.path), file=sys.stderr)
+
+
 def resume(arguments: Namespace) -> int:
     """Go on with a run from its newest whole checkpoint."""
     run = find_run(arguments.run)
@@ -57,6 +84,12 @@ def resume(arguments: Namespace) -> int:
         raise UserError(
             text("command_line.resume_running", name=run.name), hint=text("command_line.attach_instead", name=run.name)
         )
+    if run.state() is RunState.FINISHED:
+        raise UserError(
+            text("command_line.resume_finished", name=run.name),
+            hint=text("command_line.resume_finished_hint", checkpoint=_newest(run), preset=run.identity().preset),
+        )
+    warn_of_others(run)
     checkpoint = latest_checkpoint(run.checkpoints_folder)
     if checkpoint is None:
         print(text("command_line.resume_from_start", name=run.name))
@@ -64,6 +97,11 @@ def resume(arguments: Namespace) -> int:
         print(text("command_line.resume_from", name=run.name, step=checkpoint.step))
     launch(run, resume=True)
     return _follow(run, detach=arguments.detach)
+
+
+def _newest(run: RunDirectory) -> Path:
+    found = list_checkpoints(run.checkpoints_folder)
+    return found[-1].path if found else run.checkpoints_folder
 
 
 def attach(arguments: Namespace) -> int:

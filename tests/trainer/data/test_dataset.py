@@ -93,7 +93,7 @@ def test_counts_are_those_of_the_rows(make_model: MakeModel, make_recipe: MakeRe
     assert (report.rows_read, report.rows_used, report.rows_bad) == (20, 20, 0)
     assert report.tokens == prepared.train.token_count == sum(lengths)
     assert report.trained_tokens == sum(label != -100 for row in prepared.train for label in row.labels)
-    assert report.lengths == Lengths(lengths[0], lengths[10], lengths[18], lengths[19], lengths[19])
+    assert report.lengths == Lengths(lengths[0], lengths[9], lengths[18], lengths[19], lengths[19])
     assert done == [(8, None), (16, None), (20, None)]
     assert report.findings() == []
 

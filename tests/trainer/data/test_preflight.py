@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.trainer.data.chat_templates import WITHOUT_END
 from tests.trainer.data.conftest import MakeModel, MakeRecipe, dialogue
 from trainer.config import Finding, Recipe
-from trainer.data import preflight
+from trainer.data import model_size, preflight
 
 ROWS = [dialogue("What?", "This."), dialogue("And?", "That.")]
 
@@ -87,6 +88,50 @@ def test_only_the_first_rows_are_read(make_model: MakeModel, make_recipe: MakeRe
     assert (finding.id, finding.severity) == ("data_partly_checked", "info")
     assert "only the first 2 rows are checked" in finding.text
     assert summary(preflight(recipe.with_values({"data.max_samples": 2}))) == [("data_rows", "info")]
+
+
+def test_of_several_data_sets_the_one_in_question_is_named(
+    make_model: MakeModel, make_recipe: MakeRecipe, tmp_path: Path
+) -> None:
+    recipe = make_recipe(make_model(), [ROWS[0], ROWS[0]])
+    [twice, _] = preflight(recipe)
+    assert twice.text == "1 of 2 rows stand there more than once"
+    (tmp_path / "more.jsonl").write_text((tmp_path / "rows.jsonl").read_text(encoding="utf-8"), encoding="utf-8")
+    names = [str(tmp_path / "rows.jsonl"), str(tmp_path / "more.jsonl")]
+    texts = [found.text for found in preflight(recipe.with_values({"data.dataset": names}))]
+    assert texts[:2] == [f"{name}: 1 of 2 rows stand there more than once" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [([1000, 1000], None), ([2000, 2_000_000], "training on the CPU will be very slow"), ([10**12], "4000 GB")],
+)
+def test_a_model_too_large_for_the_processor_is_told_before(
+    make_model: MakeModel,
+    make_recipe: MakeRecipe,
+    monkeypatch: pytest.MonkeyPatch,
+    shape: list[int],
+    expected: str | None,
+) -> None:
+    monkeypatch.setattr(model_size, "_memory", lambda: 10**12)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    model = make_model()
+    head = json.dumps({"__metadata__": {}, "weight": {"dtype": "BF16", "shape": shape}}).encode()
+    (model / "model.safetensors").write_bytes(len(head).to_bytes(8, "little") + head)
+    found = [finding.text for finding in preflight(make_recipe(model, ROWS)) if finding.severity == "warning"]
+    assert len(found) == (expected is not None)
+    assert expected is None or expected in found[0]
+
+
+def test_the_name_of_a_hub_model_tells_its_size(
+    make_recipe: MakeRecipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    recipe = make_recipe(tmp_path, ROWS)
+    for name, warned in (("a/Big-8B-Instruct", True), ("a/Big-30B-A3B", True), ("a/small-0.5b", False)):
+        found = preflight(recipe.with_values({"model.model_name_or_path": name}))
+        assert any(finding.severity == "warning" for finding in found) == warned
 
 
 def test_a_check_ends_when_its_time_is_over(make_model: MakeModel, make_recipe: MakeRecipe) -> None:

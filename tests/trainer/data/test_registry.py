@@ -42,6 +42,11 @@ def test_broken_json_gives_line_and_column(refusal) -> None:  # type: ignore[no-
         ("zzz", {"identity": {"file_name": "rows.jsonl"}}, "Known: identity"),
         ("zzz", {}, "give the path of a .json or .jsonl file"),
         ("rows.json", {}, "dataset = 'rows.json': the data file does not exist"),
+        ("x.csv", {}, "only .json and .jsonl files are read so far"),
+        ("x.parquet", {"identity": {"file_name": "rows.jsonl"}}, "only .json and .jsonl files are read so far"),
+        ("some/x.parquet", {}, "only .json and .jsonl files are read so far"),
+        ("mine", {"mine": {"file_name": "../rows.txt"}}, "the data file does not exist"),
+        ("rows.json", {}, "(dataset_dir = "),
         ("mine", {"mine": {"file_name": "row.jsonl"}}, "Did you mean rows.jsonl?"),
         ("mine", {"mine": {"script_url": "x"}}, "script_url runs foreign code and is refused"),
         ("mine", {"mine": {"hf_hub_url": "x"}}, "Hugging Face hub are not available yet"),
@@ -60,6 +65,12 @@ def test_broken_json_gives_line_and_column(refusal) -> None:  # type: ignore[no-
 )
 def test_mistakes(refusal, name: str, info: Any, text: str) -> None:  # type: ignore[no-untyped-def]
     assert text in str(refusal(name, info))
+
+
+def test_a_missing_file_is_named_with_every_place_where_it_was_looked_for(refusal, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    said = str(refusal("sub/none.jsonl", {}))
+    assert f"{tmp_path}/sub/none.jsonl" in said
+    assert f"{Path.cwd()}/sub/none.jsonl" in said
 
 
 def test_a_folder_of_files_is_read_in_order(tmp_path: Path, make_model: MakeModel, make_recipe: MakeRecipe) -> None:

@@ -73,7 +73,7 @@ def test_broken_files(write, name: str, content: str | bytes, line: int, text: s
         ("a.json", "", "the file holds no rows"),
         ("a.json", "[]", "the file holds no rows"),
         ("a.jsonl", "\n\n", "the file holds no rows"),
-        ("a.parquet", "PAR1", "files of type '.parquet' cannot be read"),
+        ("a.parquet", "PAR1", "only .json and .jsonl files are read so far"),
         ("a.json", b"[\xff]", "none of the 1 rows can be used"),
     ],
 )

@@ -158,3 +158,34 @@ def test_settings_made_live_come_back_after_a_crash(runs: TrainingRuns) -> None:
     writer.close()
     assert runs.train(straight, resume=True) == 0
     assert same_weights(weights_of(run, 40), weights_of(straight, 40)), (answer.step, saved)
+
+
+def test_the_rate_of_a_schedule_that_follows_the_evaluation_can_be_set_too(runs: TrainingRuns) -> None:
+    run = runs.create(
+        "plateau",
+        data={"val_size": 8},
+        train={**_LONG, "lr_scheduler_type": "reduce_lr_on_plateau", "eval_strategy": "steps", "eval_steps": 1000},
+    )
+    process = runs.start(run)
+    wait_for(lambda: _step(run) >= 1)
+    run.send("set", name="learning_rate", value=1e-4)
+    (answer,) = wait_for(lambda: _answers(run, "set"))
+    wait_for(lambda: _step(run) > answer.step + 1)
+    run.send("stop", save=False)
+    process.join(60)
+    assert answer.accepted
+    rates = {event.step: event.values["learning_rate"] for event in events_of(run, "metrics")}
+    assert rates[answer.step + 1] == pytest.approx(1e-4)
+
+
+def test_a_command_that_fails_does_not_cost_the_run(runs: TrainingRuns) -> None:
+    run = runs.create("clumsy", train=_LONG)
+    process = runs.start(run)
+    wait_for(lambda: _step(run) >= 1)
+    run.send("sample", prompts=5)
+    (answer,) = wait_for(lambda: _answers(run, "sample"))
+    run.send("stop", save=False)
+    process.join(60)
+    assert process.exitcode == 0
+    assert not answer.accepted
+    assert run.state() is RunState.STOPPED

@@ -146,7 +146,9 @@ def test_best_checkpoint_is_kept_and_named(runs: TrainingRuns) -> None:
     assert runs.train(run) == 0, run.log_file.read_text()
     best = min(events_of(run, "evaluation"), key=lambda event: event.values["eval_loss"]).step
     assert best in [found.step for found in list_checkpoints(run.checkpoints_folder, verify="size")]
-    assert f"best evaluation at step {best}" in events_of(run, "end")[0].text
+    end = events_of(run, "end")[0]
+    assert end.id == "run_ends_with_best"
+    assert end.values == {"step": 8, "best": best}
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_good_weights(runs: TrainingRuns) -> None:
@@ -177,3 +179,68 @@ def test_a_wrong_module_name_is_one_line_with_the_names_that_exist(runs: Trainin
     assert "freeze_trainable_modules = 'mpl'" in text
     assert "mlp" in text
     assert "Traceback" not in run.log_file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("table", "values", "said"),
+    [
+        ("train", {"lr_scheduler_kwargs": {"bogus": 1}}, "lr_scheduler_kwargs = 'bogus'"),
+        ("train", {"optim_args": "eps=0.1"}, "optim_args = 'eps=0.1'"),
+        ("train", {"optim": "schedule_free_adamw"}, "optim = 'schedule_free_adamw'"),
+    ],
+)
+def test_settings_that_would_fail_or_do_nothing_are_refused_before_the_first_step(
+    runs: TrainingRuns, table: str, values: dict[str, object], said: str
+) -> None:
+    run = runs.create("refused", **{table: values})
+    assert runs.train(run) == 1
+    assert said in events_of(run, "end")[0].text
+    assert "Traceback" not in run.log_file.read_text()
+
+
+def test_the_evaluation_loss_is_the_mean_over_labelled_tokens(runs: TrainingRuns) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from trainer.data import prepare
+
+    run = runs.create(
+        "exact",
+        method={"finetuning_type": "full"},
+        data={"val_size": 0.25},
+        train={"max_steps": 2, "eval_strategy": "steps", "eval_steps": 2, "per_device_eval_batch_size": 5},
+    )
+    assert runs.train(run) == 0
+    model = AutoModelForCausalLM.from_pretrained(run.checkpoints_folder / "step-00000002", dtype=torch.float32).eval()
+    rows = prepare(run.recipe()).evaluation
+    assert rows is not None
+    total, tokens = 0.0, 0
+    with torch.no_grad():
+        for row in rows:
+            labels = torch.tensor(row.labels[1:])
+            logits = model(torch.tensor([row.input_ids])).logits[0, :-1]
+            total += float(torch.nn.functional.cross_entropy(logits, labels, ignore_index=-100, reduction="sum"))
+            tokens += int((labels != -100).sum())
+    assert events_of(run, "evaluation")[0].values["eval_loss"] == pytest.approx(total / tokens, rel=1e-5)
+
+
+def test_early_stopping_ends_with_the_last_and_the_best_weights_saved(runs: TrainingRuns) -> None:
+    run = runs.create(
+        "early",
+        data={"val_size": 0.25},
+        method={"early_stopping_steps": 1},
+        train={
+            "max_steps": 40,
+            "save_steps": 100,
+            "eval_strategy": "steps",
+            "eval_steps": 2,
+            "metric_for_best_model": "loss",
+            # Asking for a growing loss: the second evaluation is worse already.
+            "greater_is_better": True,
+        },
+    )
+    assert runs.train(run) == 0
+    end = events_of(run, "end")[0]
+    assert end.id == "run_early"
+    saved = [found.step for found in list_checkpoints(run.checkpoints_folder, verify="sha256")]
+    assert saved == [end.values["best"], end.step]

@@ -136,7 +136,7 @@ class FakeTrainer:
         relative = str(saved.path.relative_to(self.run.path))
         seconds = time.monotonic() - began
         self.events.write(CheckpointEvent(self.step, relative, saved.bytes, seconds, reason))
-        self.status.update(last_checkpoint=relative)
+        self.status.update(last_checkpoint=saved.path.name)
         rotate_checkpoints(self.run.checkpoints_folder, self.settings.keep)
         self._phase("running")
         return saved

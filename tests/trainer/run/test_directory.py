@@ -12,7 +12,7 @@ import pytest
 
 from tests.trainer.run.fake_trainer import fake_resolved, write_run
 from trainer.errors import UserError
-from trainer.run import RunDirectory, create_run, delete_run, find_run, list_runs
+from trainer.run import RunDirectory, create_run, delete_run, find_run, free_run_name, list_runs
 from trainer.run.directory import git_commit
 
 
@@ -90,7 +90,7 @@ def test_runs_are_listed_newest_first_from_any_folder(
     assert [run.name for run in list_runs()] == ["far", "c", "a", "b"]
 
 
-def test_a_run_is_found_by_name_or_path_and_a_near_name_is_offered(run: RunDirectory, tmp_path: Path) -> None:
+def test_a_run_is_found_by_name_or_path_and_a_near_name_is_offered(run: RunDirectory) -> None:
     assert find_run("demo-1") == run
     assert find_run(run.path) == run
     assert find_run(os.path.relpath(run.path)) == run
@@ -98,9 +98,27 @@ def test_a_run_is_found_by_name_or_path_and_a_near_name_is_offered(run: RunDirec
         find_run("demo1")
     with pytest.raises(UserError, match="there is no run"):
         find_run("zzz")
-    create_run("demo", fake_resolved(), name="demo-1", folder=tmp_path / "elsewhere")
+
+
+def test_of_several_runs_of_a_name_the_one_in_the_runs_folder_is_meant(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = create_run("demo", fake_resolved(), name="demo-1", folder=tmp_path / "elsewhere")
+    assert find_run("demo-1") == run
+    monkeypatch.setenv("TRIMTAB_RUNS", str(other.path.parent))
+    assert find_run("demo-1") == other
+    monkeypatch.setenv("TRIMTAB_RUNS", str(tmp_path / "third"))
     with pytest.raises(UserError, match="several runs"):
         find_run("demo-1")
+
+
+def test_an_automatic_name_is_free_in_all_folders(
+    run: RunDirectory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run.name == "demo-1"
+    monkeypatch.setenv("TRIMTAB_RUNS", str(tmp_path / "another"))
+    assert free_run_name("demo") == "demo-2"
+    assert create_run("demo", fake_resolved()).name == "demo-2"
 
 
 def test_a_run_of_a_newer_trimtab_says_so(run: RunDirectory) -> None:

@@ -169,6 +169,17 @@ def test_a_resumed_run_keeps_its_progress_and_not_its_end(run: RunDirectory) -> 
         assert run.state() == RunState.PREPARING
 
 
+def test_the_time_of_all_stints_is_added_up(run: RunDirectory) -> None:
+    assert Status().elapsed == 0
+    write_whole(run.status_file, to_json(asdict(status_of(1, started=100.0, updated=130.0, heartbeat=160.0))))
+    assert (run.status() or Status()).elapsed == 60
+    for _ in range(2):
+        with StatusWriter(run):
+            status = run.status()
+            assert status is not None
+            assert 60 <= status.seconds_before <= status.elapsed < 100
+
+
 def test_a_full_disk_does_not_stop_the_trainer_and_the_old_status_stays_whole(run: RunDirectory, full_disk) -> None:  # type: ignore[no-untyped-def]
     with StatusWriter(run) as writer:
         writer.update(phase="running", step=1)

@@ -1,0 +1,69 @@
+"""How many tokens a batch holds, and means over tokens instead of over batches, so that figures are true."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+_REAL, _PADDED, _TRAINED = "real_tokens", "padded_tokens", "trained_tokens"
+_NOT_TRAINED = -100
+
+
+@dataclass(frozen=True)
+class BatchCounts:
+    """Tokens of a batch: without padding, with it, and those that the loss is a mean over."""
+
+    real: int
+    padded: int
+    trained: int
+
+
+class CountingCollator:
+    """Wraps a collator: the counts ride in the batch, because counting on the GPU would wait for it."""
+
+    def __init__(self, collator: Any) -> None:
+        self.collator = collator
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        real = sum(len(example["input_ids"]) for example in examples)
+        batch: dict[str, Any] = dict(self.collator(examples))
+        batch[_REAL], batch[_PADDED] = real, int(batch["input_ids"].numel())
+        # The first token of a row is never predicted.
+        batch[_TRAINED] = int((batch["labels"][:, 1:] != _NOT_TRAINED).sum())
+        return batch
+
+
+def take_counts(batch: dict[str, Any]) -> BatchCounts:
+    """Take the counts out of a batch, which the model must not see."""
+    return BatchCounts(batch.pop(_REAL), batch.pop(_PADDED), batch.pop(_TRAINED))
+
+
+class TokenMean:
+    """The mean loss over all labelled tokens of an evaluation, however they were batched."""
+
+    def __init__(self) -> None:
+        self.weights: list[int] = []
+        self._losses: list[torch.Tensor] = []
+
+    def add(self, loss: torch.Tensor, tokens: int) -> None:
+        """Add a batch: its mean loss and the tokens that this is a mean over."""
+        self._losses.append(loss.detach())
+        self.weights.append(tokens)
+
+    def mean(self) -> float:
+        """The mean so far; nan when nothing was added."""
+        total = sum(self.weights)
+        if not total:
+            return math.nan
+        return math.fsum(float(loss) * weight for loss, weight in zip(self._losses, self.weights, strict=True)) / total
+
+
+def weigh_by_tokens(metrics: dict[str, list[float]], weights: list[int]) -> None:
+    """Replace the values of each batch by their mean over tokens, where there is one value a batch."""
+    total = sum(weights)
+    for name, values in metrics.items():
+        if total and len(values) == len(weights):
+            metrics[name] = [math.fsum(value * weight for value, weight in zip(values, weights, strict=True)) / total]
