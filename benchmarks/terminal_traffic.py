@@ -156,7 +156,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         environment = dict(os.environ, TERM="xterm-256color", TRIMTAB_RUNS=f"{scratch}/runs", TRIMTAB_LANGUAGE="en")
-        environment |= {"XDG_STATE_HOME": f"{scratch}/state", "XDG_CONFIG_HOME": f"{scratch}/config"}
+        environment |= {f"XDG_{kind}_HOME": f"{scratch}/{kind.lower()}" for kind in ("STATE", "DATA", "CONFIG")}
         for name in ("COLORTERM", "COLUMNS", "LINES", "NO_COLOR"):
             environment.pop(name, None)
         os.environ.update(environment)

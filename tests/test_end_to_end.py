@@ -31,6 +31,7 @@ class Shell:
             **os.environ,
             "HOME": str(folder / "home"),
             "XDG_STATE_HOME": str(folder / "state"),
+            "XDG_DATA_HOME": str(folder / "data"),
             "XDG_CONFIG_HOME": str(folder / "config"),
             "TRIMTAB_RUNS": str(folder / "runs"),
             "TRIMTAB_LANGUAGE": "en",

@@ -145,6 +145,18 @@ def _build(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:
     set_seed(recipe.train.seed)
     model = prepare_model(load_model(recipe), recipe)
     count = count_parameters(model)
+    if recipe.model.adapter_name_or_path:
+        own = next(iter(model.peft_config.values()))
+        session.finding(
+            "info",
+            words(
+                "run_adapter_settings_hold",
+                path=recipe.model.adapter_name_or_path[-1],
+                rank=own.r,
+                alpha=own.lora_alpha,
+                dropout=own.lora_dropout,
+            ),
+        )
     percent = f"{100 * count.trainable / count.total:.4g}"
     session.finding(
         "info", words("run_parameters", trainable=f"{count.trainable:,}", total=f"{count.total:,}", percent=percent)

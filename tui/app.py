@@ -28,6 +28,8 @@ from tui.themes import THEMES, theme_for_environment
 from tui.widgets.top_bar import SCREENS, TopBar
 
 if TYPE_CHECKING:
+    from textual.command import Provider
+
     from trainer.run import RunDirectory, RunState
 
 
@@ -74,12 +76,19 @@ def _presets_screen() -> Screen[None]:
     return PresetsScreen()
 
 
+def _ordered_commands() -> type[Provider]:
+    from tui.palette import OrderedCommands
+
+    return OrderedCommands
+
+
 class TrimtabApp(App[int]):
     """The app. `open_run`, `open_chat`, `open_setup` are the doors that screens use to reach each other."""
 
     TITLE = "trimtab"
     CSS_PATH = "theme/app.tcss"
     ENABLE_COMMAND_PALETTE = True
+    COMMANDS = {_ordered_commands}  # noqa: RUF012 - Textual's own declaration
     # Each screen module is imported when its screen is first opened: the first frame pays for one screen only.
     MODES = {  # noqa: RUF012 - Textual's own declaration
         "setup": _setup_screen,
@@ -95,6 +104,7 @@ class TrimtabApp(App[int]):
         ),
         Binding("L", "switch_language", "common.key_language", show=False, id="app.language"),
         Binding("colon", "command_palette", "common.key_palette", show=False, id="app.palette"),
+        Binding("ctrl+p", "command_palette", "common.key_palette", show=False, priority=True, id="app.palette_always"),
         Binding("question_mark,f1", "help", "common.key_help", id="app.help"),
         Binding("q", "leave", "common.key_quit", id="app.quit"),
         Binding("ctrl+q", "leave", "common.key_quit", show=False, priority=True, id="app.quit_always"),

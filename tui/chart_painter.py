@@ -68,9 +68,12 @@ def newest_step(reader: RunReader) -> int:
 
 
 def chart_marks(reader: RunReader) -> tuple[ChartMark, ...]:
-    """The marks of a run as letters for the ruler."""
+    """The marks of a run as letters for the ruler; what is only said by the way has none."""
+    asides = {(finding.step, finding.text) for finding in reader.findings if finding.severity == "info"}
     return tuple(
-        ChartMark(mark.step, mark_letter(mark.kind, mark.text), mark.text, mark.kind == "nan") for mark in reader.marks
+        ChartMark(mark.step, mark_letter(mark.kind, mark.text), mark.text, mark.kind == "nan")
+        for mark in reader.marks
+        if mark.kind != "finding" or (mark.step, mark.text) not in asides
     )
 
 

@@ -16,10 +16,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from trainer.run import RunDirectory, RunReader, RunState
+from trainer.run import RunDirectory, RunReader, RunState, list_checkpoints
 from tui.commands.output import on_terminal
 from tui.commands.progress import Progress, numbers, progress_line, progress_of
 from tui.locale import text
+from tui.localized import localized
 
 EXIT_CODES = {RunState.FINISHED: 0, RunState.FAILED: 1, RunState.LOST: 1, RunState.STOPPED: 3}
 INTERRUPTED_EXIT = 130
@@ -95,7 +96,7 @@ class News:
         self._marks, self._findings = min(self._marks, len(marks)), min(self._findings, len(findings))
         for finding in findings[self._findings :]:
             severity = text(f"command_line.severity_{finding.severity}")
-            yield f"{severity}: {' '.join(finding.text.split())}"
+            yield f"{severity}: {' '.join(localized(finding.id, finding.values, finding.text).split())}"
         for mark in marks[self._marks :]:
             if mark.kind not in _MARK_KINDS:
                 continue
@@ -190,13 +191,16 @@ def _bar(progress: Progress) -> RenderableType:
 
 def _print_end(run: RunDirectory, reader: RunReader, progress: Progress) -> None:
     state = text(f"command_line.state_{progress.state.value}")
-    said = " ".join(((reader.end.text if reader.end else "") or progress.message).split())
+    end = reader.end
+    said = " ".join(((localized(end.id, end.values, end.text) if end else "") or progress.message).split())
     print(text("command_line.ended", name=run.name, state=state, step=progress.step) + (f": {said}" if said else ""))
     if progress.state in (RunState.FAILED, RunState.LOST):
         for line in reader.log_tail(_LOG_LINES):
-            print(f"  | {line}")
+            if not said or said not in " ".join(line.split()):  # once is enough
+                print(f"  | {line}")
         print(text("command_line.see_log", file=run.log_file))
-        print(text("command_line.go_on_with", name=run.name))
+        resumable = progress.state is RunState.LOST or bool(list_checkpoints(run.checkpoints_folder))
+        print(text("command_line.go_on_with" if resumable else "command_line.start_anew", name=run.name))
     elif progress.state is RunState.STOPPED:
         print(text("command_line.go_on_with", name=run.name))
     elif progress.last_checkpoint:

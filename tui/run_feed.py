@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ _MACHINE_SECONDS = 2.0
 _CLOCK_SECONDS = 5.0
 _LOG_LINES = 400
 _RECENT_SPEEDS = 20
+_NEWEST_EVALUATIONS = 200
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class RunSnapshot:
     marks: tuple[Mark, ...] = ()
     findings: tuple[FindingEvent, ...] = ()
     samples: tuple[SampleEvent, ...] = ()
+    evaluations: tuple[tuple[int, float], ...] = ()
+    """Step and eval_loss of the newest evaluations."""
+    set_rate: float | None = None
+    """The peak of the learning rate that was set last while the run went; None when nobody set one."""
     results: tuple[CommandResultEvent, ...] = ()
     end: EndEvent | None = None
     checkpoints: int = 0
@@ -176,7 +181,9 @@ class _Follower:
             elapsed=self._steady_elapsed(status, state),
             telemetry=self._telemetry(state.alive),
             marks=tuple(reader.marks),
-            findings=tuple(reader.findings),
+            findings=unique_findings(reader.findings),
+            evaluations=_newest_evaluations(reader),
+            set_rate=_set_rate(reader.command_results),
             samples=tuple(reader.samples)[-8:],
             results=tuple(reader.command_results)[-50:],
             end=reader.end,
@@ -203,6 +210,27 @@ class _Follower:
 
             self._machine = (now, sample())
         return self._machine[1]
+
+
+def unique_findings(findings: Sequence[FindingEvent]) -> tuple[FindingEvent, ...]:
+    """Each finding once, where it was said first: a resumed run says again what it said before."""
+    return tuple({(each.id, each.step, each.text): each for each in reversed(findings)}.values())[::-1]
+
+
+def _newest_evaluations(reader: RunReader) -> tuple[tuple[int, float], ...]:
+    series = reader.evaluations.get("eval_loss")
+    if series is None:
+        return ()
+    steps, values = series.points()
+    return tuple(zip(steps, values, strict=False))[-_NEWEST_EVALUATIONS:]
+
+
+def _set_rate(results: Sequence[CommandResultEvent]) -> float | None:
+    for result in reversed(results):
+        if result.accepted and result.verb == "set" and result.arguments.get("name") == "learning_rate":
+            value = result.arguments.get("value")
+            return float(value) if isinstance(value, (int, float)) else None
+    return None
 
 
 def _seconds_left(reader: RunReader, state: RunState, step: int, total: int | None) -> float | None:

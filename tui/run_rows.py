@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from trainer.config import Change, Hardware, load_preset, resolve
+from trainer.config import Change, Hardware, Preset, load_preset, resolve
 from trainer.errors import UserError
 from trainer.run import (
     Checkpoint,
@@ -71,7 +71,7 @@ class RunDetails:
     changes: tuple[Change, ...]
     """Before: the preset's value; after: the run's."""
     changes_note: str
-    """Why there is nothing to compare with, when there is not."""
+    """What there is to compare with no more, or cannot be read: the preset's name, or the error."""
     checkpoints: tuple[Checkpoint, ...]
     damaged: tuple[Damaged, ...]
     verified: bool
@@ -104,7 +104,7 @@ class RunCatalogue:
         except UserError:
             identity = None
         if row.path not in self._changes:
-            self._changes[row.path] = _changes(run, row.facts.preset)
+            self._changes[row.path] = _changes(run, identity)
         changes, note = self._changes[row.path]
         level: Literal["size", "sha256"] = "sha256" if verify else "size"
         whole: list[Checkpoint] = []
@@ -168,11 +168,24 @@ def _facts(run: RunDirectory) -> RunFacts:
     )
 
 
-def _changes(run: RunDirectory, preset_name: str) -> tuple[tuple[Change, ...], str]:
+def _changes(run: RunDirectory, identity: Identity | None) -> tuple[tuple[Change, ...], str]:
     """What the run's recipe has other than the preset that it was made from, automatic choices left out."""
+    preset = _preset_of(identity) if identity is not None else None
+    if preset is None:
+        return (), identity.preset if identity is not None else "?"
     try:
-        preset = load_preset(preset_name)
         preset = replace(preset, recipe=resolve(preset.recipe, Hardware.detect()).recipe)
         return load_preset(run.recipe_file).changed_from(preset), ""
     except UserError as error:
         return (), str(error)
+
+
+def _preset_of(identity: Identity) -> Preset | None:
+    """The preset's file as the run noted it, else the preset of this name; None when there is neither any more."""
+    noted = str(identity.extra.get("preset_path", ""))
+    beside = Path(identity.working_folder) / identity.preset
+    for place in (noted, str(beside) if beside.suffix == ".toml" else "", identity.preset):
+        if place:
+            with contextlib.suppress(UserError):
+                return load_preset(place)
+    return None

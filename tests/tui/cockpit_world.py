@@ -24,6 +24,7 @@ def own_folders(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TRIMTAB_RUNS", str(folder / "runs"))
     monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder / "data"))
     for name in ("NO_COLOR", "TRIMTAB_ASCII"):
         monkeypatch.delenv(name, raising=False)
     return folder / "runs"

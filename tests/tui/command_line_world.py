@@ -44,7 +44,7 @@ class World:
         self.runs_folder = folder / "runs"
         self._monkeypatch = monkeypatch
         self._capsys = capsys
-        for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"):
             monkeypatch.setenv(name, str(folder / name.lower()))
         monkeypatch.setenv("TRIMTAB_RUNS", str(self.runs_folder))
         monkeypatch.setenv("TRIMTAB_LANGUAGE", "en")

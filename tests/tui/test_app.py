@@ -12,21 +12,13 @@ from textual.command import CommandPalette
 from textual.widgets import Input, OptionList
 
 from tests.trainer.run.fake_trainer import write_run
-from tests.tui.cockpit_world import LiveRun, own_folders, screen_text, speaking, until, until_drawn
+from tests.tui.cockpit_world import LiveRun, screen_text, until, until_drawn
 from tests.tui.real_terminal import RealTerminal
 from tui import cockpit, settings
 from tui.app import ChatRequest, TrimtabApp
 from tui.screens.base import CockpitScreen
 from tui.screens.help import HelpScreen, entries_of
 from tui.widgets.chart import Chart
-
-
-@pytest.fixture(autouse=True)
-def runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    """English, and nothing of the user's."""
-    with speaking("en"):
-        yield own_folders(tmp_path, monkeypatch)
-
 
 # Screens
 
@@ -108,6 +100,29 @@ async def test_the_palette_opens_with_a_colon_and_finds_keys_and_themes(runs_fol
         await pilot.press("enter", "enter")
         await until(pilot, lambda: app.theme == "trimtab-light")
     assert settings.load().theme == "trimtab-light"
+
+
+async def test_the_palette_offers_our_commands_before_the_themes(runs_folder: Path) -> None:
+    app = TrimtabApp(run=write_run(runs_folder / "done", steps=40).path)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until_drawn(pilot)
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: CommandPalette.is_open(app))
+        options = app.screen.query_one(OptionList)
+        await until(pilot, lambda: options.option_count > 20)
+        titles = [str(option.prompt) for option in options.options]
+        themes = [at for at, title in enumerate(titles) if "Theme:" in title]
+        assert themes == list(range(themes[0], len(titles)))
+
+
+async def test_the_help_writes_keys_as_they_are_on_the_keyboard(runs_folder: Path) -> None:
+    for area, said in (("dashboard", "}            later steps"), ("chat", "^j  shift+enter  new line")):
+        app = TrimtabApp(run=write_run(runs_folder / area, steps=40).path, screen=area)
+        async with app.run_test(size=(100, 50)) as pilot:
+            await until(pilot, lambda app=app, area=area: getattr(app.screen, "area", "") == area)
+            await pilot.press("f1")
+            await until(pilot, lambda app=app, said=said: said in screen_text(app))
+            assert ": or ^p" in screen_text(app)
 
 
 # Leaving

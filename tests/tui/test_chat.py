@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 from textual.events import Paste
 from textual.pilot import Pilot
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, Label, OptionList, Static
 
 from tests.trainer.run.fake_trainer import write_run
 from tests.tui import fake_chat_worker
+from tests.tui.cockpit_world import speaking
 from trainer.paths import shipped_folder
 from trainer.run import RunDirectory
 from tui import workers
@@ -31,13 +32,6 @@ from tui.widgets.prompt_area import PromptArea
 
 SIZE = (100, 30)
 COUNT_SIGN = " tok/s"
-
-
-@pytest.fixture(autouse=True)
-def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable, name in (("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config"), ("TRIMTAB_RUNS", "runs")):
-        monkeypatch.setenv(variable, str(tmp_path / name))
-    set_language("en")
 
 
 @pytest.fixture
@@ -235,6 +229,9 @@ async def test_escape_gives_up_a_load_with_the_question_that_waits_for_it(run: R
         await pilot.press("enter")
         await until(pilot, lambda: screen.conversation.last is not None)
         await pilot.press("escape")
+        assert isinstance(screen.focused, ChatLog)
+        assert screen.session.phase == "loading"
+        await pilot.press("escape")
         await until(pilot, lambda: not screen.session.busy)
         assert screen.session.phase == "failed"
         assert screen.conversation.last is not None
@@ -250,11 +247,21 @@ async def test_settings_are_checked_and_sent(run: RunDirectory) -> None:
         await pilot.press("ctrl+g")
         temperature = screen.query_one("#setting-temperature", Input)
         assert screen.focused is temperature
+        before = settings.values["temperature"]
+        temperature.value = "0.9"
         temperature.value = "-1"
-        await pilot.press("ctrl+g")
         await pilot.pause()
         assert "temperature" in settings.problem
+        await pilot.press("ctrl+g")
+        await pilot.pause()
+        assert any("temperature: expected" in one.message for one in app._notifications)
+        assert settings.values["temperature"] == before
+        assert temperature.value == str(before)
+        await pilot.press("ctrl+g")
+        temperature.value = "-1"
+        await pilot.pause()
         screen.query_one(PromptArea).load_text("settings")
+        screen.query_one(PromptArea).focus()
         await pilot.press("enter")
         await pilot.pause(0.3)
         assert not screen.conversation.exchanges
@@ -264,6 +271,33 @@ async def test_settings_are_checked_and_sent(run: RunDirectory) -> None:
         await answered(app, pilot)
         assert screen.conversation.last is not None
         assert json.loads(screen.conversation.last.answers[0].text)["temperature"] == 0.5
+
+
+async def test_what_does_not_act_without_sampling_says_so(run: RunDirectory) -> None:
+    app = TrimtabApp(screen="chat")
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = await open_chat(app, pilot, run)
+        settings = screen.query_one(ChatSettings)
+        settings.set_values({"do_sample": False})
+        await pilot.press("ctrl+g")
+        await pilot.pause()
+        assert screen.focused is screen.query_one("#setting-do_sample")
+        assert screen.query_one("#row-temperature").has_class("-idle")
+        screen.query_one("#setting-top_p").focus()
+        await pilot.pause()
+        assert "top_p: act only with do_sample on" in str(screen.query_one("#setting-help", Static).content)
+
+
+async def test_a_newer_checkpoint_is_offered(run: RunDirectory) -> None:
+    app = TrimtabApp(screen="chat")
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await open_chat(app, pilot, run)
+        write_again(run.checkpoints_folder / "step-00000090", {"base_model": "base", "run": "demo-1"})
+        screen._look_for_newer()
+        await until(pilot, lambda: "step 90 is newer: ^o" in str(screen.query_one("#chat-head", Label).content))
+        with speaking("zh"):
+            screen.relabel()
+            assert "第 60 步" in str(screen.query_one("#chat-head", Label).content)
 
 
 async def test_the_picker_lists_checkpoints_newest_first_and_takes_a_path(run: RunDirectory, tmp_path: Path) -> None:

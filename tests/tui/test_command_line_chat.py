@@ -40,6 +40,13 @@ def test_a_run_answers_with_its_newest_checkpoint(world: World) -> None:
     assert world.trimtab("chat", "one", "--prompt", "hello", "--base").out == "base: hello\n"
 
 
+def test_a_shipped_model_and_one_of_the_hub_answer(world: World) -> None:
+    assert world.trimtab("chat", "shipped:demo_model", "--prompt", "hello").code == 0
+    assert world.trimtab("chat", "someone/model", "--prompt", "hello").code == 0
+    missing = world.trimtab("chat", "shipped:nothing", "--prompt", "hello")
+    assert (missing.code, "there is no run" in missing.err) == (2, False)
+
+
 def test_without_a_name_the_newest_run_answers(world: World) -> None:
     none = world.trimtab("chat", "--prompt", "hello")
     assert (none.code, "trimtab demo" in none.err) == (2, True)

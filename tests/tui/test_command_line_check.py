@@ -71,6 +71,25 @@ def test_all_errors_are_told_at_once(world: World) -> None:
     assert [finding["severity"] for finding in report["findings"]] == ["error"] * 4
 
 
+def test_mistakes_of_every_kind_are_told_together(world: World) -> None:
+    preset = world.preset(
+        "bad", 'extends = "mine"\n[lora]\nlora_rank = "eight"\n[trian]\na = 1\n[data]\ncutof_len = 3\n'
+    )
+    words = ("quantization_bit=4", "seed=-1", "packng=true", "dataset=nosuch.json", "stage=dpo")
+    out = world.trimtab("check", str(preset), *words).out
+    for part in ("bad.toml:3: lora.lora_rank", "bad.toml:4: [trian]", "bad.toml:7: data.cutof_len", "packng", "seed"):
+        assert part in out
+    for part in ("quantization_bit is not available yet", "'nosuch.json'", "stage = dpo is not available yet"):
+        assert part in out
+    assert "errors: 8" in out
+    assert world.trimtab("train", str(preset), *words).err.count("error: ") == 8
+
+
+def test_a_value_that_cannot_be_read_is_told_once(world: World) -> None:
+    out = world.trimtab("check", "mine", "dataset=[1]").out
+    assert "errors: 1" in out
+
+
 def test_a_good_preset_tells_rows_tokens_and_steps(world: World) -> None:
     settings = ("num_train_epochs=2", "per_device_train_batch_size=4", "gradient_accumulation_steps=1")
     report = json.loads(world.trimtab("check", "mine", *settings, "--json").out)
@@ -86,8 +105,8 @@ def test_a_good_preset_tells_rows_tokens_and_steps(world: World) -> None:
 def test_steps_are_not_guessed_when_only_a_part_was_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "LIMIT_ROWS", 10)
     report = json.loads(world.trimtab("check", "mine", "--json").out)
-    assert (report["rows"], report["steps"], report["complete"]) == (10, None, False)
-    assert "more than 10" in world.trimtab("check", "mine").out
+    assert (report["rows"], report["steps"], report["complete"]) == (None, None, False)
+    assert "only the first 10 rows are checked" in world.trimtab("check", "mine").out
     assert json.loads(world.trimtab("check", "mine", "max_steps=7", "--json").out)["steps"] == 7
 
 

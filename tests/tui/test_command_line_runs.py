@@ -50,7 +50,14 @@ def test_a_failed_run_shows_its_log_and_exits_1(world: World) -> None:
     assert result.code == 1
     assert "one: failed at step 4: CUDA out of memory" in result.out
     assert "| fake trainer: one, 20 steps" in result.out
-    assert "trimtab resume one" in result.out
+    assert "trimtab resume" not in result.out
+    assert "start a new run" in result.out
+    assert result.out.count("CUDA out of memory") == 1
+
+
+def test_a_failed_run_with_a_checkpoint_can_go_on(world: World) -> None:
+    world.fake_trainer(steps=20, save_steps=2, fail_at=5)
+    assert "trimtab resume one" in world.trimtab("train", "mine", "--name", "one").out
 
 
 def test_a_killed_run_is_lost_and_can_be_resumed(world: World) -> None:
@@ -108,7 +115,7 @@ def test_ctrl_c_leaves_the_view_and_not_the_run(world: World) -> None:
     threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()
     left = world.trimtab("attach", "one", "--plain")
     assert left.code == 130
-    assert "The run goes on: trimtab attach one | trimtab stop one" in left.out
+    assert left.out.endswith("The run goes on.\nLook at it: trimtab attach one\nStop it: trimtab stop one\n")
     assert world.find("one").state().alive
 
 
@@ -133,7 +140,7 @@ def test_runs_and_status_agree(world: World) -> None:
     assert json.loads(world.trimtab("status", "done", "--json").out) == listed[1]
     assert set(listed[0]) == {
         *("name", "path", "state", "message", "step", "total_steps", "epoch", "loss", "learning_rate"),
-        *("tokens_per_second", "seconds_left", "evaluation_step", "evaluation", "last_checkpoint"),
+        *("tokens_per_second", "seconds_left", "evaluation_step", "evaluation", "last_checkpoint", "elapsed"),
     }
     table = world.trimtab("runs").out
     assert "done" in table
@@ -148,6 +155,28 @@ def test_a_loss_that_is_no_number_is_told_as_it_is(world: World) -> None:
     out = world.trimtab("attach", "odd").out
     assert "odd: finished at step 10" in out
     assert json.loads(world.trimtab("status", "odd", "--json").out)["state"] == "finished"
+
+
+def test_a_finished_run_is_not_resumed_and_stays_as_it_is(world: World) -> None:
+    run = write_run(world.runs_folder / "done", steps=10)
+    before = run.status_file.read_bytes()
+    refused = world.trimtab("resume", "done")
+    assert (refused.code, "already finished" in refused.err, "resume_from_checkpoint" in refused.err) == (2, True, True)
+    assert run.status_file.read_bytes() == before
+
+
+def test_a_second_run_is_told_of_the_first(world: World) -> None:
+    world.fake_trainer(steps=100_000, delay=0.01)
+    assert world.trimtab("train", "mine", "--name", "first", "--detach").err == ""
+    wait_until_running(world, "first")
+    assert "run first is going too" in world.trimtab("train", "mine", "--name", "second", "--detach").err
+    lost = write_run(world.runs_folder / "lost", steps=20, end="lost")
+    assert f"run {lost.name}" not in world.trimtab("resume", "lost", "--detach").err
+
+
+def test_the_option_is_named_where_the_name_was_given(world: World) -> None:
+    assert "--name = 'a/b'" in world.trimtab("train", "mine", "--name", "a/b").err
+    assert "run_name = 'a b'" in world.trimtab("train", "mine", "run_name=a b").err
 
 
 def test_delete_asks_somebody_or_wants_yes(world: World) -> None:

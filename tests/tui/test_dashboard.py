@@ -11,24 +11,20 @@ from textual.widgets import Static
 from tests.trainer.run.fake_trainer import write_run
 from tests.tui.cockpit_world import (
     LiveRun,
-    own_folders,
+    dashboard,
     screen_text,
-    speaking,
     until,
     until_drawn,
 )
+from trainer.run import FindingEvent
 from tui.app import TrimtabApp
+from tui.run_feed import unique_findings
+from tui.screens.dashboard_texts import event_rows
+from tui.screens.review import ReviewScreen
 from tui.widgets import glyphs
 from tui.widgets.chart import Chart
 
 SIZES = [(80, 24), (120, 40)]
-
-
-@pytest.fixture(autouse=True)
-def runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    """English, and nothing of the user's."""
-    with speaking("en"):
-        yield own_folders(tmp_path, monkeypatch)
 
 
 def braille(screen: str) -> int:
@@ -113,6 +109,42 @@ async def test_no_run_at_all_says_what_to_do() -> None:
     app = TrimtabApp()
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await until(pilot, lambda: "Press 1 for Setup" in screen_text(app))
+        assert "t trains the demo" in screen_text(app)
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(app.screen, ReviewScreen))
+
+
+def test_what_a_resumed_run_says_again_is_shown_once() -> None:
+    said = [FindingEvent("device", "info", "training on the CPU", 0), FindingEvent("nan", "warning", "nan", 40)]
+    assert unique_findings([*said, *said]) == (said[0], said[1])
+
+
+async def test_notes_by_the_way_have_no_letter_on_the_ruler(runs_folder: Path) -> None:
+    live = LiveRun()
+    live.trainer.events.write(FindingEvent("device", "info", "trained on 11153 tokens\nof text", 0))
+    live.train(20)
+    app = TrimtabApp(run=live.run.path)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until_drawn(pilot)
+        picture = app.screen.query_one("#loss", Chart).picture
+        assert picture is not None
+        assert all(mark.letter != "F" for mark in picture.marks)
+        assert "i      0  finding  trained on 11,153 tokens of text" in screen_text(app)
+        assert "E     20  evaluation  eval_loss" in screen_text(app)
+    live.trainer.close()
+
+
+@pytest.mark.parametrize("size", [(60, 15), (80, 24), (100, 30)])
+async def test_the_loss_chart_has_its_axis_at_every_size(runs_folder: Path, size: tuple[int, int]) -> None:
+    run = write_run(runs_folder / "done")
+    app = TrimtabApp(run=run.path)
+    async with app.run_test(size=(120, 40), notifications=True) as pilot:
+        await until_drawn(pilot)
+        chart = app.screen.query_one("#loss", Chart)
+        await pilot.resize_terminal(*size)
+        await until(pilot, lambda: chart.picture is not None and chart.picture.request == chart.request())
+        axis = next(at for at, row in enumerate(screen_text(app).splitlines()) if "╰0 " in row)
+        assert chart.region.y + 5 <= axis < chart.region.bottom
 
 
 async def test_without_a_name_the_run_that_is_going_is_shown(runs_folder: Path) -> None:
@@ -142,8 +174,8 @@ async def test_a_nan_is_a_mark_and_not_a_point(runs_folder: Path) -> None:
     app = TrimtabApp(run=run.path)
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until_drawn(pilot)
-        shown = screen_text(app)
-        assert "loss is nan at step 40" in shown
+        events = event_rows(dashboard(app).snapshot)
+        assert any("loss is nan at step 40" in piece for row in events for piece, _ in row)
         picture = app.screen.query_one("#loss", Chart).picture
         assert picture is not None
         assert 40 not in picture.raw.steps

@@ -8,17 +8,10 @@ import pytest
 from textual.widgets import Input
 
 from tests.trainer.run.fake_trainer import write_run
-from tests.tui.cockpit_world import LiveRun, dashboard, own_folders, screen_text, speaking, until, until_drawn
+from tests.tui.cockpit_world import LiveRun, dashboard, screen_text, until, until_drawn
 from tui.app import TrimtabApp
 from tui.screens.dashboard_controls import parse_learning_rate
 from tui.widgets.chart import Chart
-
-
-@pytest.fixture(autouse=True)
-def runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    """English, and nothing of the user's."""
-    with speaking("en"):
-        yield own_folders(tmp_path, monkeypatch)
 
 
 async def test_keys_send_commands_and_tell_what_came_of_them() -> None:
@@ -43,14 +36,14 @@ async def test_the_learning_rate_is_asked_for_checked_and_marked() -> None:
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until_drawn(pilot)
         await pilot.press("r")
-        await until(pilot, lambda: "now 1.8e-4" in screen_text(app))
+        await until(pilot, lambda: "now 1.8e-4, peak of the schedule 2e-4" in screen_text(app))
         app.screen.query_one(Input).value = "fast"
         await pilot.press("enter")
         assert "expected a number such as 1e-4" in screen_text(app)
         assert live.commands() == []
         app.screen.query_one(Input).value = "x0.5"
         await pilot.pause()
-        assert "times 0.5: about 9e-5 now" in screen_text(app)
+        assert "times 0.5: peak 1e-4, about 9e-5 now" in screen_text(app)
         await pilot.press("enter")
         await until(pilot, lambda: live.commands() == [("set", {"name": "learning_rate_scale", "value": 0.5})])
         live.answer()

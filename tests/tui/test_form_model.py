@@ -24,14 +24,6 @@ CPU = Hardware(cuda=False, bf16=False, gpu_count=0, cpu_cores=2)
 FOUR_GPUS = Hardware(cuda=True, bf16=True, gpu_count=4, cpu_cores=16)
 
 
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("TRIMTAB_RUNS", str(tmp_path / "runs"))
-    set_language("en")
-
-
 @pytest.fixture
 def demo() -> FormModel:
     return FormModel(CPU, load_preset("demo"))
@@ -332,3 +324,25 @@ def test_both_languages_have_the_same_texts(area: str) -> None:
     assert english.keys() == chinese.keys()
     for key, words in english.items():
         assert set(re.findall(r"{(\w+)}", words)) == set(re.findall(r"{(\w+)}", chinese[key])), key
+
+
+def test_findings_that_contradict_each_other_get_the_value_that_satisfies_both(demo: FormModel) -> None:
+    demo.set("train.eval_steps", 7)
+
+    def wants(name: str, steps: int) -> Finding:
+        return Finding(name, "error", ("train.eval_steps",), name, {}, {"train.eval_steps": steps})
+
+    demo.outside_findings = (wants("small", 10), wants("large", 20))
+    proposed = demo.proposed_changes()
+    assert proposed["train.eval_steps"] in (10, 20)
+    demo.set_many(proposed)
+    assert demo.value("train.eval_steps") == proposed["train.eval_steps"]
+
+
+def test_a_change_that_brings_up_another_is_followed_through(demo: FormModel) -> None:
+    demo.set_many({"train.bf16": True, "train.fp16": True})
+    changes = demo.proposed_changes()
+    demo.set_many(changes)
+    assert demo.proposed_changes() == {}
+    demo.undo()
+    assert demo.value("train.bf16") is True

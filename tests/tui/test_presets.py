@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
@@ -13,25 +12,19 @@ from trainer.config import list_presets, load_preset, save_preset
 from trainer.paths import user_presets_folder
 from trainer.run import list_runs
 from tui.app import TrimtabApp
-from tui.locale import set_language
 from tui.screens.presets import PresetsScreen
 from tui.screens.review import ReviewScreen
 from tui.screens.setup import SetupScreen
 
 
 @pytest.fixture(autouse=True)
-def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("TRIMTAB_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+def own_world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.screens.setup.PREFLIGHT_DELAY", 3600.0)
 
     async def nothing(_values: object) -> tuple[()]:
         return ()
 
     monkeypatch.setattr("tui.screens.review.ask_preflight", nothing)
-    set_language("en")
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,16 +23,9 @@ from tui.widgets.run_table import RunTable
 SIZE = (120, 40)
 
 
-@pytest.fixture(autouse=True)
-def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable, name in (("XDG_STATE_HOME", "state"), ("XDG_CONFIG_HOME", "config"), ("TRIMTAB_RUNS", "runs")):
-        monkeypatch.setenv(variable, str(tmp_path / name))
-    set_language("en")
-
-
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "runs"
+def folder(runs_folder: Path) -> Path:
+    return runs_folder
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
@@ -97,6 +91,28 @@ async def test_details_show_changes_and_damaged_checkpoints(folder: Path) -> Non
         assert "step-00000040  damaged:" in checkpoints
         await pilot.press("v")
         await until(pilot, lambda: "verified" in said(app, "#details-checkpoints"))
+
+
+async def test_a_run_whose_preset_file_is_gone_says_so_calmly(folder: Path) -> None:
+    run = write_run(folder / "first", steps=20)
+    record = json.loads(run.identity_file.read_text())
+    run.identity_file.write_text(json.dumps(record | {"preset": "my-lost-one"}))
+    app = TrimtabApp(screen="runs")
+    async with app.run_test(size=SIZE) as pilot:
+        await opened(app, pilot, 1)
+        assert "preset file not known: my-lost-one" in said(app, "#details-facts")
+
+
+async def test_home_and_end_go_to_the_first_and_last_run(folder: Path) -> None:
+    for name in ("first", "second", "third"):
+        write_run(folder / name, steps=20)
+    app = TrimtabApp(screen="runs")
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await opened(app, pilot, 3)
+        table = screen.query_one(RunTable)
+        for key, row in (("end", 2), ("home", 0), ("G", 2), ("g", 0)):
+            await pilot.press(key)
+            assert table.cursor_row == row
 
 
 async def test_enter_opens_the_run_and_c_its_newest_checkpoint(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

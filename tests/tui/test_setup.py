@@ -14,23 +14,18 @@ from textual.widgets import Input, Static
 from trainer.config import Finding, list_presets, load_preset
 from trainer.run import RunDirectory, list_runs
 from tui.app import TrimtabApp
-from tui.locale import set_language
+from tui.forms.summary import command_line
 from tui.screens.review import ReviewScreen
 from tui.screens.setup import SetupScreen
-from tui.widgets.field_editor import FieldEditor
+from tui.widgets.field_editor import ChoiceList, FieldEditor
 from tui.widgets.form import Form
 
 
 @pytest.fixture(autouse=True)
-def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folders of the test's own, no trainer that is started, no check of the data unless the test asks for it."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setenv("TRIMTAB_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+def own_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No check of model and data unless the test asks for it."""
     monkeypatch.setattr("tui.screens.setup.PREFLIGHT_DELAY", 3600.0)
     found_nothing(monkeypatch)
-    set_language("en")
 
 
 @pytest.fixture
@@ -296,6 +291,47 @@ async def test_saving_overwriting_and_loading_presets() -> None:
         assert setup.model.preset.name == "sft-lora"
 
 
+async def test_a_preset_is_found_by_typing_or_by_its_path(tmp_path: Path) -> None:
+    file = tmp_path / "my.toml"
+    file.write_text('extends = "demo"\n[lora]\nlora_rank = 4\n')
+    async with setup_open() as (setup, pilot):
+        await pilot.press("ctrl+o")
+        await pilot.pause()
+        await type_text(pilot, "sft-fu")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert setup.model.preset is not None
+        assert setup.model.preset.name == "sft-full"
+        await pilot.press("ctrl+o")
+        await pilot.pause()
+        pilot.app.screen.query_one("#pick-text", Input).value = str(file)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert setup.model.preset.path == file
+        assert setup.model.value("lora.lora_rank") == 4
+        assert f"trimtab train {file}" in command_line(setup.model)
+
+
+async def test_data_files_of_the_folder_are_offered_and_narrowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("sums.jsonl", "words.json", "notes.txt"):
+        (tmp_path / name).write_text("[]")
+    async with setup_open() as (setup, pilot):
+        setup.form.go_to("data.dataset")
+        await pilot.press("enter")
+        await pilot.pause()
+        choices = setup.query_one(FieldEditor).query_one(ChoiceList)
+        assert {"sums.jsonl", "words.json"} <= {option.id for option in choices.options}
+        setup.query_one(FieldEditor).query_one(Input).value = "identity, sum"
+        await pilot.pause()
+        assert [option.id for option in choices.options] == ["sums.jsonl"]
+        await pilot.press("down", "enter")
+        await pilot.pause()
+        assert setup.model.value("data.dataset") == ["identity", "sums.jsonl"]
+
+
 async def test_loading_another_preset_asks_before_it_drops_changes() -> None:
     async with setup_open() as (setup, pilot):
         setup.model.set("lora.lora_rank", 16)
@@ -307,7 +343,9 @@ async def test_loading_another_preset_asks_before_it_drops_changes() -> None:
         assert setup.model.value("lora.lora_rank") == 16
         pilot.app.open_setup("sft-lora")
         await pilot.pause()
-        await pilot.press("enter")
+        await pilot.press("enter")  # pressed too easily: it drops nothing
+        assert setup.model.value("lora.lora_rank") == 16
+        await pilot.press("y")
         await pilot.pause()
         assert setup.model.preset is not None
         assert setup.model.preset.name == "sft-lora"

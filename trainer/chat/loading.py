@@ -60,6 +60,9 @@ def load_for_chat(model: str, adapter: str | None = None) -> LoadedModel:
     name = str(Path(adapter).name if adapter else path.name or model)
     tokenizer_home = adapter if adapter and (Path(adapter) / "tokenizer.json").is_file() else model
     weights = _weights(model)
+    for merged in details.get("adapters", [])[:-1]:
+        # The run was trained on top of these, merged into the base.
+        weights = _with_adapter(weights, str(merged)).merge_and_unload()
     if adapter is not None:
         weights = _with_adapter(weights, adapter)
     tokenizer = AutoTokenizer.from_pretrained(resolve_model_path(tokenizer_home), trust_remote_code=False)

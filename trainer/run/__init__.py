@@ -47,6 +47,7 @@ from trainer.run.journal import EventWriter, last_event, read_events
 from trainer.run.launch import launch
 from trainer.run.lock import RunLock
 from trainer.run.reader import RunReader
+from trainer.run.result import result_checkpoint
 from trainer.run.series import Bucket, Series
 from trainer.run.status import RunState, Status, StatusWriter, heartbeat_age
 from trainer.run.telemetry import Gpu, Telemetry, sample
@@ -101,6 +102,7 @@ __all__ = [
     "list_runs",
     "read_commands",
     "read_events",
+    "result_checkpoint",
     "rotate_checkpoints",
     "run_place",
     "sample",

@@ -1,7 +1,9 @@
 """Commands from the cockpit to the trainer: numbered files, answered by events. Not for obeying them.
 
 A command is `commands/00000001.json`, written beside and linked into place, so that it is whole when it appears and
-no two senders get the same number. Numbers have no gaps, so the trainer only looks for the next one.
+no two senders get the same number. Numbers go up by one, so the trainer only looks for the next one; where that is
+missing or cannot be read while there are higher ones, it is passed over after a moment. `.last-command`, beside the
+folder, remembers the highest number when files are removed: no number is used twice.
 
 Which commands count: those sent after the trainer's process started. What was sent to a run whose trainer was dead
 is not obeyed by the next one, hours later; the inbox journals it as refused.
@@ -12,6 +14,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -41,6 +44,9 @@ SETTABLE = (
     "num_train_epochs",
 )
 _UNREADABLE_SECONDS = 2.0
+_LAST_NUMBER = ".last-command"
+_LAST_NUMBER_TAIL = 4096  # bytes; one number a line, so that senders at the same time need no lock
+_COMMAND_FILE = re.compile(r"(\d{8}|[1-9]\d{8,17})\.json", re.ASCII)
 _TOO_OLD = "sent while no trainer was running"
 
 
@@ -95,12 +101,13 @@ def _drop(folder: Path, data: bytes) -> int:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        number = max(_numbers(folder), default=0)
+        number = max([_last_number(folder), *_numbers(folder)])
         while True:
             number += 1
             with suppress(FileExistsError):
                 _appear(temporary, _file(folder, number), data)
                 sync_folder(folder)
+                _remember_number(folder, number)
                 return number
     finally:
         with suppress(OSError):
@@ -122,7 +129,8 @@ def _appear(temporary: Path, final: Path, data: bytes) -> None:
 
 
 class CommandInbox:
-    """The trainer's end: `poll` gives what is new, in the order of the numbers. Costs one look at a file name.
+    """The trainer's end: `poll` gives what is new, in the order of the numbers. Costs one look at a file name,
+    and now and then a listing.
 
     What an earlier trainer answered or left lying is passed over; with `events`, the latter is journaled as refused.
     """
@@ -133,43 +141,71 @@ class CommandInbox:
         self._born = seconds_since_boot_at_start(os.getpid())
         self._born_wall = time.time() - (_since_boot() - self._born)
         self._answered = _answered_numbers(run.events_file)
-        self._next = min(_numbers(self._folder), default=1)
-        self._unreadable_since: float | None = None
+        present = _numbers(self._folder)
+        self._next = min(present, default=max(self._answered, default=0) + 1)
+        highest = max([0, *present, *self._answered])
+        if highest > _last_number(self._folder):
+            _remember_number(self._folder, highest)
+        self._held_up_since: float | None = None
+        self._next_listing = 0.0
 
     def poll(self) -> list[Command]:
         """New commands, oldest first; usually none."""
         found: list[Command] = []
         while True:
-            file = _file(self._folder, self._next)
-            try:
-                data = file.read_bytes()
-            except OSError:
-                return found
-            command = _decode(self._next, data)
+            command = self._look()
             if command is None:
-                if not self._give_up_on_unreadable():
+                if not self._pass_over():
                     return found
-                self._refuse(Command(self._next, "?", {}), "cannot be read")
-            elif command.number in self._answered:
+                continue
+            if command.number in self._answered:
                 pass
             elif self._is_new(command):
                 found.append(command)
             else:
                 self._refuse(command, _TOO_OLD)
-            self._unreadable_since = None
-            self._next += 1
+            self._go_on_at(command.number + 1)
+
+    def _look(self) -> Command | None:
+        file = _file(self._folder, self._next)
+        try:
+            # Reading a pipe would wait for ever.
+            return _decode(self._next, file.read_bytes()) if file.is_file() else None
+        except OSError:
+            return None
+
+    def _pass_over(self) -> bool:
+        """Go behind a file that cannot be read, or a gap, once it held up the commands for a moment."""
+        now = time.monotonic()
+        if now < self._next_listing:
+            return False
+        self._next_listing = now + _UNREADABLE_SECONDS / 4
+        ahead = [number for number in _numbers(self._folder) if number >= self._next]
+        if not ahead:
+            self._held_up_since = None
+            return False
+        if self._held_up_since is None:
+            self._held_up_since = now
+        if now - self._held_up_since < _UNREADABLE_SECONDS:
+            return False
+        if self._next in ahead:
+            if self._next not in self._answered:
+                self._refuse(Command(self._next, "?", {}), "cannot be read")
+            self._go_on_at(self._next + 1)
+        else:
+            self._go_on_at(min(ahead))
+        return True
+
+    def _go_on_at(self, number: int) -> None:
+        self._next = number
+        self._held_up_since = None
+        self._next_listing = 0.0
 
     def _is_new(self, command: Command) -> bool:
         if command.boot_id == boot_id():
             return command.since_boot >= self._born
         # Sent before a reboot, or from another machine on a shared disk.
         return command.time >= self._born_wall
-
-    def _give_up_on_unreadable(self) -> bool:
-        now = time.monotonic()
-        if self._unreadable_since is None:
-            self._unreadable_since = now
-        return now - self._unreadable_since >= _UNREADABLE_SECONDS
 
     def _refuse(self, command: Command, why: str) -> None:
         if self._events is not None:
@@ -201,7 +237,7 @@ def _decode(number: int, data: bytes) -> Command | None:
             since_boot=float(record.get("since_boot", 0.0)),
             boot_id=str(record.get("boot_id", "")),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
@@ -232,7 +268,27 @@ def _numbers(folder: Path) -> list[int]:
         names = os.listdir(folder)  # noqa: PTH208 - a listing of names alone, taken at every command
     except OSError:
         return []
-    return [int(name[:-5]) for name in names if name.endswith(".json") and name[:-5].isdecimal()]
+    return [int(name[:-5]) for name in names if _COMMAND_FILE.fullmatch(name)]
+
+
+def _last_number(folder: Path) -> int:
+    """The highest number that was ever given out, as far as it is known; 0 when it is not."""
+    try:
+        with (folder.parent / _LAST_NUMBER).open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_NUMBER_TAIL))
+            # The first line of a tail may be half a number, which is only smaller.
+            return max((int(line) for line in file.read().split() if line.isdigit()), default=0)
+    except (OSError, ValueError):
+        return 0
+
+
+def _remember_number(folder: Path, number: int) -> None:
+    with suppress(OSError):
+        descriptor = os.open(folder.parent / _LAST_NUMBER, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(descriptor, b"%d\n" % number)
+        finally:
+            os.close(descriptor)
 
 
 def _since_boot() -> float:

@@ -121,9 +121,12 @@ class RunDirectory:
         record = read_json(self.identity_file)
         if record is None:
             raise UserError("is not a run directory (run.json is missing or damaged)", file=self.path)
-        if int(str(record.get("format", 0))) > FORMAT:
+        identity = _identity(self.name, record)
+        if identity is None:
+            raise UserError("is not a run directory (run.json is damaged)", file=self.path)
+        if identity.format > FORMAT:
             raise UserError("was made by a newer trimtab", file=self.path, hint="Upgrade trimtab to open it")
-        return _identity(self.name, record)
+        return identity
 
     def status(self) -> Status | None:
         """What the trainer last said; None before it said anything."""
@@ -138,19 +141,23 @@ class RunDirectory:
         return send_command(self.commands_folder, verb, arguments)
 
 
-def _identity(name: str, record: Mapping[str, Any]) -> Identity:
-    return Identity(
-        name=name,
-        preset=str(record.get("preset", "")),
-        created=float(record.get("created", 0.0)),
-        version=str(record.get("version", "")),
-        host=str(record.get("host", "")),
-        boot_id=str(record.get("boot_id", "")),
-        working_folder=str(record.get("working_folder", "")),
-        git=str(record.get("git", "")),
-        format=int(record.get("format", FORMAT)),
-        extra=dict(record.get("extra", {})),
-    )
+def _identity(name: str, record: Mapping[str, Any]) -> Identity | None:
+    """What run.json says; None when it holds something else than we write."""
+    try:
+        return Identity(
+            name=name,
+            preset=str(record.get("preset", "")),
+            created=float(record.get("created", 0.0)),
+            version=str(record.get("version", "")),
+            host=str(record.get("host", "")),
+            boot_id=str(record.get("boot_id", "")),
+            working_folder=str(record.get("working_folder", "")),
+            git=str(record.get("git", "")),
+            format=int(record.get("format", FORMAT)),
+            extra=dict(record.get("extra", {})),
+        )
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def create_run(
@@ -277,8 +284,9 @@ def list_runs() -> list[RunDirectory]:
         if path in found:
             continue
         record = read_json(path / "run.json")
-        if record is not None:
-            found[path] = _identity(path.name, record).created
+        identity = None if record is None else _identity(path.name, record)
+        if identity is not None:
+            found[path] = identity.created
     return [RunDirectory(path) for path, _ in sorted(found.items(), key=lambda item: (-item[1], str(item[0])))]
 
 

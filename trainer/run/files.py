@@ -52,6 +52,6 @@ def read_json(path: Path) -> dict[str, object] | None:
     """The JSON object in `path`; None where there is none, or it cannot be read as one."""
     try:
         record = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None

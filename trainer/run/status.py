@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import Field, asdict, dataclass, fields, replace
 from enum import StrEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ HEARTBEAT_SECONDS = 2.0
 STALLED_SECONDS = 60.0
 LAUNCH_SECONDS = 30.0  # how long a launched trainer may take until it first writes its own status
 _QUIET_SECONDS = 0.5  # progress is written at most this often; changes of phase at once
+_NOT_FINITE = ("nan", "inf", "-inf")
 _URGENT = ("phase", "exit_reason", "message", "last_checkpoint", "total_steps")
 
 
@@ -97,11 +98,24 @@ def read_status(run: RunDirectory) -> Status | None:
     record = read_json(run.status_file)
     if record is None:
         return None
-    known: dict[str, Any] = {part.name: record[part.name] for part in fields(Status) if part.name in record}
-    for name in ("loss", "tokens_per_second", "seconds_left"):
-        if isinstance(known.get(name), str):
-            known[name] = float(known[name])
-    return Status(**known)
+    try:
+        return Status(**{part.name: _read_value(part, record[part.name]) for part in fields(Status) if part.name in record})
+    except (TypeError, OverflowError):
+        return None
+
+
+def _read_value(part: Field[Any], value: object) -> object:
+    """`value` as that field of the status holds it. Raises: TypeError when it is something else, OverflowError."""
+    if part.type == "str" and isinstance(value, str):
+        return value
+    if part.type == "int" and type(value) is int:
+        return value
+    if part.type in ("float", "float | None"):
+        if value is None and part.type != "float":
+            return None
+        if type(value) in (int, float) or value in _NOT_FINITE:
+            return float(value)  # type: ignore[arg-type]
+    raise TypeError(part.name)
 
 
 def heartbeat_age(run: RunDirectory, status: Status) -> float:

@@ -71,11 +71,11 @@ def find_target(word: str | None) -> ChatTarget:
         UserError: nothing of that name is here, or the run has no checkpoint yet.
     """
     from trainer.config.locations import SHIPPED
-    from trainer.run import find_run, latest_checkpoint, list_runs
+    from trainer.run import find_run, list_runs, result_checkpoint
 
     if word is None:
         for run in list_runs():
-            checkpoint = latest_checkpoint(run.checkpoints_folder)
+            checkpoint = result_checkpoint(run)
             if checkpoint is not None:
                 print(text("command_line.chat_newest", name=run.name, step=checkpoint.step), file=sys.stderr)
                 return chat_target(checkpoint.path)
@@ -91,7 +91,7 @@ def find_target(word: str | None) -> ChatTarget:
         if "/" in word:
             return chat_target(word)
         raise
-    checkpoint = latest_checkpoint(run.checkpoints_folder)
+    checkpoint = result_checkpoint(run)
     if checkpoint is None:
         raise UserError(
             text("command_line.no_checkpoint", name=run.name), hint=text("command_line.save_one", name=run.name)

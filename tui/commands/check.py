@@ -13,7 +13,8 @@ from trainer.config.parameter import find_parameter
 from trainer.errors import UserError
 from tui.commands import output
 from tui.forms.entry import shown_text, toml_text
-from tui.locale import find, language, text
+from tui.locale import text
+from tui.localized import localized
 
 _COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}
 # Rows of each data set that are looked at, so that the answer comes in about two seconds.
@@ -93,20 +94,11 @@ def print_findings(findings: Sequence[Finding], *, to_errors: bool = False) -> N
 
 def finding_line(finding: Finding) -> str:
     """A finding's text in one line, with the proposed change as `key=value` words."""
-    line = " ".join(_localized(finding).split())
+    line = " ".join(localized(finding.id, finding.values, finding.text).split())
     if not finding.change:
         return line
     words = " ".join(f"{key}={toml_text(value)}" for key, value in finding.change.items())
     return f"{line} {text('command_line.proposed', words=words)}"
-
-
-def _localized(finding: Finding) -> str:
-    """The finding's text in the language in force; the English one where the catalogue has none."""
-    pattern = find(f"findings.{finding.id}") if language() != "en" else None
-    try:
-        return pattern.format(**finding.values) if pattern else finding.text
-    except (KeyError, IndexError, ValueError):  # a placeholder that this finding does not fill
-        return finding.text
 
 
 def check(arguments: Namespace) -> int:

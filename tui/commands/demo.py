@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from trainer.errors import UserError
-from trainer.run import RunDirectory, latest_checkpoint
+from trainer.run import RunDirectory, result_checkpoint
 from tui.commands import output
 from tui.commands.train import start_run
 from tui.locale import text
@@ -36,7 +36,7 @@ def _answers(run: RunDirectory) -> int:
     from tui.commands.chat import stream
     from tui.workers import ChatClient
 
-    checkpoint = latest_checkpoint(run.checkpoints_folder)
+    checkpoint = result_checkpoint(run)
     if checkpoint is None:
         raise UserError(text("command_line.no_checkpoint", name=run.name))
     recipe = run.recipe()

@@ -8,7 +8,9 @@ from trainer.config import Finding, Parameter, parameter
 from tui.forms.entry import expectation, shown_text
 from tui.forms.lines import closed_reason, conditions_text, unit_text
 from tui.forms.model import FormModel
-from tui.locale import catalogue, find, language, text
+from tui.locale import catalogue, language, text
+from tui.localized import localized
+from tui.widgets.measures import grouped
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,7 @@ def help_text(one: Parameter) -> str:
 
 def finding_text(finding: Finding) -> str:
     """A finding's sentence in the language in force: the catalogue's under its id, else the definition's English."""
-    template = find(f"findings.{finding.id}") if language() == "zh" else None
-    if template is not None:
-        try:
-            return template.format(**finding.values)
-        except (KeyError, IndexError, ValueError):
-            return finding.text
-    return finding.text
+    return grouped(localized(finding.id, finding.values, finding.text))
 
 
 def change_text(finding: Finding) -> str:

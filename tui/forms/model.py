@@ -6,7 +6,7 @@ Pure: no Textual, no file but through `trainer.config`. Not for how a form looks
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 
 from pydantic import ValidationError
@@ -29,6 +29,8 @@ from tui.locale import text
 
 Values = dict[str, dict[str, object]]
 _ABSENT = object()
+_MOST_ROUNDS = 5
+"""How often a change that a finding proposes may bring the next one up."""
 
 
 class FormModel:
@@ -134,6 +136,53 @@ class FormModel:
         if finding.change:
             self.set_many(finding.change)
         return bool(finding.change)
+
+    def proposed_changes(self) -> dict[str, object]:
+        """What the findings propose together, followed through until nothing more is proposed; empty for nothing.
+
+        Where two want different values in one field, the value is taken that leaves the fewest open.
+        """
+        trial = self._copy()
+        wanted: dict[str, object] = {}
+        for _ in range(_MOST_ROUNDS):
+            proposals = trial._open_proposals()
+            if not proposals:
+                break
+            best = trial.best_proposal(proposals)
+            assert best is not None
+            if wanted and trial._left_open_after(best) >= len(proposals):
+                break  # the proposals contradict each other: going on would go in a circle
+            trial.apply_change(best)
+            wanted |= best.change
+        return {key: value for key, value in wanted.items() if not _same(self.value(key), value)}
+
+    def best_proposal(self, findings: Sequence[Finding]) -> Finding | None:
+        """Of several findings with a change the one whose change leaves the fewest open; None when there are none."""
+        return min(findings, key=self._left_open_after, default=None)
+
+    def _open_proposals(self) -> list[Finding]:
+        """Findings with a change that is not made yet: what the check of the data said stands until it looks again."""
+        return [
+            found
+            for found in self.findings
+            if any(not _same(self.value(key), value) for key, value in found.change.items())
+        ]
+
+    def _left_open_after(self, finding: Finding) -> int:
+        trial = self._copy()
+        try:
+            trial.apply_change(finding)
+        except EntryError:
+            return len(self.findings) + 1
+        errors = sum(found.severity == "error" for found in trial._state.findings)
+        return len(trial._open_proposals()) + errors
+
+    def _copy(self) -> FormModel:
+        other = FormModel(self.hardware, self.preset)
+        other.outside_findings = self.outside_findings
+        other._chosen = dict(self._chosen)
+        other._renew()
+        return other
 
     # what the definition says
 

@@ -25,9 +25,22 @@ def _datasets(recipe: Recipe) -> tuple[str, ...]:
     from trainer.data.registry import list_datasets
 
     try:
-        return list_datasets(resolve_dataset_dir(recipe.data.dataset_dir))[:_MOST]
+        registered = list_datasets(resolve_dataset_dir(recipe.data.dataset_dir))
     except UserError:
+        registered = ()
+    return (*registered[:_MOST], *_files_here()[:_MOST])
+
+
+def _files_here() -> tuple[str, ...]:
+    """Data files of the current folder, as one would type them."""
+    from trainer.data.registry import INFO_FILE
+    from trainer.data.sources import SUFFIXES
+
+    try:
+        files = sorted(file.name for file in Path.cwd().iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+    except OSError:
         return ()
+    return tuple(name for name in files if name != INFO_FILE)
 
 
 def _models() -> tuple[str, ...]:

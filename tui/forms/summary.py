@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
-from trainer.config import Recipe, parameters
+from trainer.config import Preset, Recipe, parameters
+from trainer.paths import shipped_folder, user_presets_folder
 from tui.forms.entry import toml_text
 from tui.forms.model import FormModel
 
@@ -68,9 +70,17 @@ def plan(model: FormModel, rows: int | None) -> RunPlan:
 def command_line(model: FormModel) -> str:
     """The shell command that starts the same run: `trimtab train demo lora_rank=16`."""
     preset = model.preset
-    words = ["trimtab", "train", preset.name if preset is not None else "base"]
+    words = ["trimtab", "train", "base" if preset is None else _preset_word(preset)]
     words += [f"{short_name(key)}={_word(value)}" for key, value in model.changes.items()]
     return " ".join(shlex.quote(word) for word in words)
+
+
+def _preset_word(preset: Preset) -> str:
+    """The name where that is enough to find it, else the path of its file."""
+    file, here = preset.path.resolve(), Path.cwd()
+    if file.parent in (user_presets_folder().resolve(), shipped_folder("presets").resolve()):
+        return preset.name
+    return str(file.relative_to(here)) if file.is_relative_to(here) else str(file)
 
 
 def short_name(key: str) -> str:

@@ -5,10 +5,7 @@ Wires the parts up. Not the process (`tui.workers`), its queue (`tui.chat_sessio
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,8 +17,8 @@ from textual.timer import Timer
 from textual.widgets import Label
 
 from trainer.errors import UserError
-from trainer.run import RunDirectory, latest_checkpoint
 from tui.background import read_in_background
+from tui.chat_opening import Opening, find_opening, newer_step, step_of
 from tui.chat_session import ChatSession
 from tui.conversation import Conversation, Source, Transcript
 from tui.locale import text
@@ -35,18 +32,7 @@ from tui.workers import chat_target
 
 # Four to five times a second: a stream reads smoothly, and a slow link carries it.
 _TICK_SECONDS = 0.22
-
-
-@dataclass(frozen=True)
-class _Opening:
-    """What is known of a run before its checkpoint is loaded."""
-
-    path: str
-    title: str
-    run: Path | None
-    suggestion: str = ""
-    system: str = ""
-    generation: Mapping[str, object] = field(default_factory=dict)
+_NEWER_SECONDS = 3.0
 
 
 class ChatScreen(CockpitScreen):
@@ -72,8 +58,9 @@ class ChatScreen(CockpitScreen):
         super().__init__()
         self.session = session or ChatSession()
         self.conversation = Conversation()
-        self._title = ""
         self._path = ""
+        self._newer = 0
+        """The step of a checkpoint of the same run that is newer than the one that is loaded; 0 for none."""
         self._run: Path | None = None
         self._suggestion = ""
         self._transcript: Transcript | None = None
@@ -93,6 +80,7 @@ class ChatScreen(CockpitScreen):
         """Begin at the input line."""
         self.query_one(PromptArea).focus()
         self._timer = self.set_interval(_TICK_SECONDS, self._tick, pause=True)
+        self.set_interval(_NEWER_SECONDS, self._look_for_newer)
         self.relabel()
 
     def on_unmount(self) -> None:
@@ -121,23 +109,23 @@ class ChatScreen(CockpitScreen):
         self._asked_for += 1
         number = self._asked_for
 
-        def read() -> _Opening | UserError:
+        def read() -> Opening | UserError:
             try:
-                return _opening(checkpoint, run)
+                return find_opening(checkpoint, run)
             except UserError as error:
                 return error
 
-        def take(found: _Opening | UserError) -> None:
+        def take(found: Opening | UserError) -> None:
             if number != self._asked_for:
                 return  # something else was asked for meanwhile
-            if isinstance(found, _Opening):
+            if isinstance(found, Opening):
                 self._take(found)
             elif not quiet:
                 self.notify(str(found), severity="error", markup=False)
 
         read_in_background(self, read, take)
 
-    def _take(self, opening: _Opening) -> None:
+    def _take(self, opening: Opening) -> None:
         if opening.path == self._path and self.session.phase in ("loading", "ready", "answering"):
             return
         try:
@@ -147,7 +135,7 @@ class ChatScreen(CockpitScreen):
             return
         if opening.run != self._run:
             self._transcript = None
-        self._path, self._title, self._run = opening.path, opening.title, opening.run
+        self._path, self._run, self._newer = opening.path, opening.run, 0
         self._suggestion = opening.suggestion
         settings = self.query_one(ChatSettings)
         if opening.generation:
@@ -169,7 +157,7 @@ class ChatScreen(CockpitScreen):
             if choice.run is not None:
                 self.open(Path(choice.path), choice.run)
             else:
-                self._take(_Opening(choice.path, Path(choice.path).name or choice.path, None))
+                self._take(Opening(choice.path, None))
 
         self.app.push_screen(ModelPicker(self._path), take)
 
@@ -216,8 +204,9 @@ class ChatScreen(CockpitScreen):
         self._draw()
 
     def action_escape(self) -> None:
-        """Stop what is under way; else leave the input line, so that the letters are keys again."""
-        if self.session.busy:
+        """Stop an answer; else leave the input line, so that the letters are keys again; from there give a load up."""
+        in_line = self.query_one(PromptArea).has_focus
+        if self.session.busy and not (in_line and self.session.phase == "loading"):
             self.session.give_up()
         else:
             self.query_one(ChatLog).focus()
@@ -231,8 +220,11 @@ class ChatScreen(CockpitScreen):
         panel = self.query_one(ChatSettings)
         self.set_class(not self.has_class("-settings"), "-settings")
         if self.has_class("-settings"):
-            panel.query_one("#setting-temperature").focus()
+            panel.focus_first()
         else:
+            dropped = panel.drop_wrong_entries()
+            if dropped:
+                self.notify(dropped, severity="warning", markup=False)
             self.action_write()
 
     def action_copy(self) -> None:
@@ -322,7 +314,29 @@ class ChatScreen(CockpitScreen):
             return text("chat.no_model")
         kind = text("chat.kind_adapter" if target.adapter else "chat.kind_tuned" if target.base else "chat.kind_model")
         base = Path(target.model if target.adapter else target.base or "").name
-        return f"{self._title} · {kind} {base}".rstrip()
+        newer = f" · {text('chat.newer', step=self._newer)}" if self._newer else ""
+        return f"{self._title} · {kind} {base}".rstrip() + newer
+
+    @property
+    def _title(self) -> str:
+        """What is talked to, in the language in force."""
+        name = Path(self._path).name or self._path
+        if self._run is None:
+            return name
+        return text("chat.checkpoint_title", run=self._run.name, step=step_of(self._path))
+
+    def _look_for_newer(self) -> None:
+        """A run that goes on saves on: say so while an older checkpoint is talked to."""
+        run, path = self._run, self._path
+        if run is None or not self.is_current:
+            return
+
+        def take(newest: int) -> None:
+            if path == self._path and newest != self._newer:
+                self._newer = newest
+                self._draw()
+
+        read_in_background(self, lambda: newer_step(run, step_of(path)), take)
 
     def _status(self) -> str:
         session = self.session
@@ -338,33 +352,3 @@ class ChatScreen(CockpitScreen):
             case "failed":
                 return text("chat.status_failed")
         return text("chat.status_empty")
-
-
-def _opening(checkpoint: Path | None, run: Path | None) -> _Opening:
-    """Look up what a run says about itself. Reads the disk.
-
-    Raises:
-        UserError: the run has no whole checkpoint yet, or its recipe cannot be read.
-    """
-    if run is None:
-        return _Opening(str(checkpoint), Path(str(checkpoint)).name, None)
-    directory = RunDirectory(run)
-    if checkpoint is None:
-        found = latest_checkpoint(directory.checkpoints_folder)
-        if found is None:
-            raise UserError(text("chat.no_checkpoint", run=directory.name))
-        checkpoint = found.path
-    step = checkpoint.name.removeprefix("step-").lstrip("0") or "0"
-    title = text("chat.checkpoint_title", run=directory.name, step=step)
-    with contextlib.suppress(UserError):
-        recipe = directory.recipe()
-        prompts = recipe.train.sample_prompts or [text("chat.first_prompt")]
-        return _Opening(
-            str(checkpoint),
-            title,
-            run,
-            suggestion=prompts[0],
-            system=recipe.data.default_system or "",
-            generation=recipe.generation.model_dump(),
-        )
-    return _Opening(str(checkpoint), title, run)

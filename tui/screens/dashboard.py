@@ -36,8 +36,9 @@ class DashboardScreen(CockpitScreen):
     area = "dashboard"
     CSS_PATH = "../theme/dashboard.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny-width"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-tiny-height"), (15, "-low"), (32, "-high")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-tiny-height"), (15, "-short"), (21, "-low"), (32, "-high")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "demo", "dashboard.key_demo", id="dashboard.demo"),
         Binding("p", "pause", "dashboard.key_pause", id="dashboard.pause"),
         Binding("p", "go_on", "dashboard.key_go_on", id="dashboard.go_on"),
         Binding("c", "chat", "dashboard.key_chat", id="dashboard.chat"),
@@ -84,7 +85,7 @@ class DashboardScreen(CockpitScreen):
                     yield Chart("dashboard.grad_norm", color="secondary", id="grad_norm")
             with Vertical(id="side"):
                 yield MachinePane(id="machine")
-                yield LinesPane("dashboard.findings", newest_last=False, id="findings")
+                yield LinesPane("dashboard.findings", id="findings")
                 yield LinesPane("dashboard.samples", newest_last=False, id="samples")
         yield MachinePane(id="machine-row")
         yield LinesPane("dashboard.events", id="lower")
@@ -249,7 +250,7 @@ class DashboardScreen(CockpitScreen):
 
     def action_lower(self) -> None:
         """Events, log, samples in the pane below; on low screens it opens and closes."""
-        low = self.has_class("-low")
+        low = self.has_class("-low") or self.has_class("-short")
         if low and not self.has_class("-expanded"):
             self.add_class("-expanded")
         else:
@@ -328,6 +329,12 @@ class DashboardScreen(CockpitScreen):
     def action_note(self) -> None:
         """Ask for a note."""
         self._controls.ask_note()
+
+    def action_demo(self) -> None:
+        """No run yet: the review page of the shipped demo, from where Enter trains it."""
+        from tui.screens.review import open_review
+
+        open_review(self.app, "demo")
 
     def action_resume(self) -> None:
         """Start the trainer again from the newest checkpoint."""

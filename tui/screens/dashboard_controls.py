@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from trainer.errors import UserError
 from tui.locale import text
-from tui.screens.dashboard_texts import verb_name
+from tui.screens.dashboard_texts import peak_rate, verb_name
 from tui.widgets.axes import short_number
 from tui.widgets.dialogs import ChoiceDialog, LineDialog
 
@@ -43,6 +43,8 @@ class Controls:
             return snapshot is not None and snapshot.state.alive and is_paused == (action == "go_on")
         if action in _LIVE:
             return snapshot is not None and snapshot.state.alive
+        if action == "demo":
+            return self._screen.cockpit.current_run is None
         if action == "resume":
             return snapshot is not None and not snapshot.state.alive and snapshot.state.value != "finished"
         if action == "chat":
@@ -78,8 +80,9 @@ class Controls:
             self._tell(line, "information" if result.accepted else "warning")
 
     def ask_learning_rate(self, snapshot: RunSnapshot | None) -> None:
-        """A number sets the peak of the schedule; `x0.5` scales it."""
+        """A number sets the peak of the schedule; `x0.5` scales the peak."""
         now = snapshot.latest.get("learning_rate") if snapshot is not None else None
+        peak = peak_rate(snapshot) if snapshot is not None else None
 
         def check(entry: str) -> tuple[bool, str]:
             try:
@@ -88,16 +91,15 @@ class Controls:
                 return False, str(error)
             if name == "learning_rate":
                 return True, text("dashboard.rate_peak", value=short_number(value))
-            new = "-" if now is None else short_number(float(f"{now * value:.3g}"))
-            return True, text("dashboard.rate_scaled", scale=short_number(value), value=new)
+            new_peak, new = _rounded(peak, value), _rounded(now, value)
+            return True, text("dashboard.rate_scaled", scale=short_number(value), peak=new_peak, value=new)
 
         def apply(entry: str | None) -> None:
             if entry is not None:
                 name, value = parse_learning_rate(entry)
                 self.send("set", name=name, value=value)
 
-        current = "-" if now is None else short_number(float(f"{now:.3g}"))
-        explanation = text("dashboard.rate_explained", value=current)
+        explanation = text("dashboard.rate_explained", value=_rounded(now), peak=_rounded(peak))
         self._screen.app.push_screen(LineDialog(text("dashboard.rate_title"), explanation, check), apply)
 
     def ask_stop(self) -> None:
@@ -142,11 +144,15 @@ class Controls:
 
     def _tell(self, line: str, severity: str) -> None:
         level = {"error": "error", "warning": "warning"}.get(severity, "information")
-        self._screen.app.notify(line, severity=level, timeout=5, markup=False)  # type: ignore[arg-type]
+        self._screen.app.notify(line, severity=level, markup=False)  # type: ignore[arg-type]
 
     def _tell_from_thread(self, line: str, severity: str) -> None:
         tell: Callable[[str, str], None] = self._tell
         self._screen.app.call_from_thread(tell, line, severity)
+
+
+def _rounded(rate: float | None, factor: float = 1.0) -> str:
+    return "-" if rate is None else short_number(float(f"{rate * factor:.3g}"))
 
 
 def parse_learning_rate(entry: str) -> tuple[str, float]:

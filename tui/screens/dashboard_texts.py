@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui.chart_painter import mark_letter
 from tui.locale import find, text
+from tui.localized import localized
 from tui.widgets import measures
 from tui.widgets.axes import value_text
 from tui.widgets.pane import Row
 from tui.widgets.state_words import STATE_ROLES, state_word
 
 if TYPE_CHECKING:
-    from trainer.run import RunDirectory
+    from trainer.run import EndEvent, FindingEvent, Mark, RunDirectory
     from tui.run_feed import RunSnapshot
 
 _SEVERITY_ROLES = {"error": "error", "warning": "warning", "info": "secondary"}
@@ -28,18 +29,38 @@ def event_rows(snapshot: RunSnapshot | None) -> list[Row]:
     """What happened, oldest first: the letter of the ruler, the step, the kind, the text."""
     if snapshot is None:
         return []
-    rows: list[tuple[int, Row]] = []
+    rows: list[tuple[int, Row]] = [
+        (step, _event_row("E", step, text("dashboard.event_evaluation"), f"eval_loss {value_text(value)}", "accent"))
+        for step, value in snapshot.evaluations
+    ]
+    evaluated = {step for step, _ in snapshot.evaluations}
+    said = {(finding.step, finding.text): finding for finding in snapshot.findings}
     for mark in snapshot.marks[-_NEWEST_EVENTS:]:
-        role = STATE_ROLES.get(snapshot.end.reason, "muted") if mark.kind == "end" and snapshot.end else None
-        role = role or _MARK_ROLES.get(mark.kind, "muted")
-        kind = find(f"dashboard.event_{mark.kind}") or mark.kind
-        line = event_text(mark.kind, mark.text)
-        rows.append((mark.step, _event_row(mark_letter(mark.kind, mark.text), mark.step, kind, line, role)))
+        if mark.kind == "command" and mark.text == "evaluate" and mark.step in evaluated:
+            continue  # its row has the figure
+        finding = said.pop((mark.step, mark.text), None) if mark.kind == "finding" else None
+        if mark.kind != "finding":
+            rows.append((mark.step, _mark_row(snapshot, mark)))
+        elif finding is not None:
+            letter = "i" if finding.severity == "info" else mark_letter(mark.kind, mark.text)
+            role = _SEVERITY_ROLES.get(finding.severity, "warning")
+            kind = text("dashboard.event_finding")
+            rows.append((mark.step, _event_row(letter, mark.step, kind, finding_text(finding), role)))
     for result in snapshot.results:
         if not result.accepted:
-            line = f"{verb_name(result.verb)}: {result.text}"
+            line = text("dashboard.event_refusal", verb=verb_name(result.verb), text=result.text)
             rows.append((result.step, _event_row("-", result.step, text("dashboard.event_refused"), line, "warning")))
     return [row for _, row in sorted(rows, key=lambda item: item[0])]
+
+
+def _mark_row(snapshot: RunSnapshot, mark: Mark) -> Row:
+    role = _MARK_ROLES.get(mark.kind, "muted")
+    line = event_text(mark.kind, mark.text)
+    if mark.kind == "end" and snapshot.end is not None:
+        role = STATE_ROLES.get(snapshot.end.reason, "muted")
+        line = end_text(snapshot.end)
+    kind = find(f"dashboard.event_{mark.kind}") or mark.kind
+    return _event_row(mark_letter(mark.kind, mark.text), mark.step, kind, line, role)
 
 
 def event_text(kind: str, line: str) -> str:
@@ -47,8 +68,28 @@ def event_text(kind: str, line: str) -> str:
     if kind == "command":
         return find(f"dashboard.verb_{line}") or line
     if kind in ("checkpoint", "end"):
-        return find(f"dashboard.reason_{line}") or line
+        word, _, rest = line.partition(" ")
+        translated = find(f"dashboard.reason_{line.replace(' ', '_')}")
+        if translated is None and word == "signal":
+            return f"{text('dashboard.reason_signal')} {rest}".rstrip()
+        return translated or line
     return line
+
+
+def finding_text(finding: FindingEvent) -> str:
+    """What the trainer found, in the language in force where the catalogue has it, with our numbers."""
+    return measures.grouped(localized(finding.id, finding.values, finding.text))
+
+
+def end_text(end: EndEvent) -> str:
+    """How a run ended, in the language in force where the catalogue has it."""
+    reason = find(f"dashboard.reason_{end.reason}") or end.reason
+    if not end.text or end.text == end.reason:
+        return reason
+    values = dict(end.values)
+    if "reason" in values:
+        values["reason"] = event_text("end", str(values["reason"]))
+    return localized(end.id, values, event_text("end", end.text))
 
 
 def verb_name(verb: str) -> str:
@@ -57,7 +98,9 @@ def verb_name(verb: str) -> str:
 
 
 def _event_row(letter: str, step: int, kind: str, line: str, role: str) -> Row:
-    return ((f"{letter} ", f"*{role}"), (f"{step:>6}  ", "muted"), (f"{kind}  ", role), (line, "foreground"))
+    # One line, whatever was said: a line end would break the row.
+    said = " ".join(line.split())
+    return ((f"{letter} ", f"*{role}"), (f"{step:>6}  ", "muted"), (f"{kind}  ", role), (said, "foreground"))
 
 
 def log_rows(snapshot: RunSnapshot | None) -> list[Row]:
@@ -82,14 +125,14 @@ def no_samples(snapshot: RunSnapshot | None) -> str:
 
 
 def finding_rows(snapshot: RunSnapshot | None) -> list[Row]:
-    """Findings, the newest first, with their severity as a word."""
+    """Findings, the newest last, with their severity as a word."""
     found = snapshot.findings if snapshot is not None else ()
     return [
         (
             (f"{text(f'dashboard.severity_{finding.severity}')}  ", f"*{_SEVERITY_ROLES[finding.severity]}"),
-            (finding.text, "foreground"),
+            (" ".join(finding_text(finding).split()), "foreground"),
         )
-        for finding in reversed(found[-20:])
+        for finding in found[-20:]
         if finding.severity in _SEVERITY_ROLES
     ]
 
@@ -104,7 +147,7 @@ def banner(snapshot: RunSnapshot | None) -> tuple[str, str]:
     if state == "stopped":
         return text("dashboard.banner_stopped", step=snapshot.step), "calm"
     if state == "failed":
-        reason = snapshot.end.text if snapshot.end is not None and snapshot.end.text else _message(snapshot)
+        reason = end_text(snapshot.end) if snapshot.end is not None and snapshot.end.text else _message(snapshot)
         return text("dashboard.banner_failed", reason=_first_line(reason) or "?"), "bad"
     if state == "lost":
         return text("dashboard.banner_lost"), "bad"
@@ -130,16 +173,29 @@ def empty_chart(snapshot: RunSnapshot | None, run: RunDirectory | None, *, main:
     return text("dashboard.no_loss", state=state_word(snapshot.state))
 
 
-@lru_cache(maxsize=8)
 def logging_steps(recipe_file: Path) -> int:
-    """How many steps lie between two measurements; read from the recipe's text, the definition costs too much here."""
+    """How many steps lie between two measurements."""
+    value = _train_table(recipe_file).get("logging_steps", 1)
+    return max(1, int(value)) if isinstance(value, (int, float)) else 1
+
+
+def peak_rate(snapshot: RunSnapshot) -> float | None:
+    """The peak of the learning rate's schedule: what was set last, else the recipe's."""
+    if snapshot.set_rate is not None:
+        return snapshot.set_rate
+    value = _train_table(snapshot.run.recipe_file).get("learning_rate")
+    return float(value) if isinstance(value, (int, float)) else None
+
+
+@lru_cache(maxsize=8)
+def _train_table(recipe_file: Path) -> Mapping[str, object]:
+    """Read from the recipe's text: the definition costs too much here."""
     try:
         recipe = tomllib.loads(recipe_file.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return 1
+        return {}
     table = recipe.get("train", {})
-    value = table.get("logging_steps", 1) if isinstance(table, dict) else 1
-    return max(1, int(value)) if isinstance(value, (int, float)) else 1
+    return table if isinstance(table, dict) else {}
 
 
 def summary(snapshot: RunSnapshot | None, width: int) -> list[Row]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -18,7 +19,7 @@ from textual.widgets.option_list import Option
 from tui.locale import find, text
 from tui.widgets.key_bar import description, key_name
 
-_KEY_CELLS = 14
+_MOST_KEY_CELLS = 24
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,20 @@ def entries_of(screen: Screen[Any]) -> list[HelpEntry]:
         first.setdefault(place, (binding, node))
         keys.setdefault(place, []).append(key_name(binding.key))
     return [
-        HelpEntry("  ".join(dict.fromkeys(keys[place])), description(binding), binding.action, node)
+        HelpEntry(_as_many_as_fit(dict.fromkeys(keys[place])), description(binding), binding.action, node)
         for place, (binding, node) in first.items()
     ]
+
+
+def _as_many_as_fit(keys: Iterable[str]) -> str:
+    """The keys of one action in the column for keys; the last ones are left out before any is cut."""
+    shown = ""
+    for key in keys:
+        longer = f"{shown}  {key}" if shown else key
+        if shown and cell_len(longer) > _MOST_KEY_CELLS:
+            break
+        shown = longer
+    return shown
 
 
 class HelpScreen(ModalScreen[None]):
@@ -70,7 +82,8 @@ class HelpScreen(ModalScreen[None]):
             box.border_subtitle = text("help.keys")
             yield Input(placeholder=text("help.search"), id="search")
             yield OptionList(id="keys", compact=True, markup=False)
-            yield Label(find(f"help.about_{self._area}") or "", id="about", classes="muted", markup=False)
+            about = [find(f"help.about_{self._area}"), text("help.palette")]
+            yield Label("\n".join(line for line in about if line), id="about", classes="muted", markup=False)
 
     def on_mount(self) -> None:
         """Fill the list."""
@@ -84,11 +97,12 @@ class HelpScreen(ModalScreen[None]):
 
     def _fill(self, wanted: str) -> None:
         low = wanted.casefold()
-        self._shown = [entry for entry in self._entries if low in entry.what.casefold() or wanted == entry.keys]
+        self._shown = [entry for entry in self._entries if low in entry.what.casefold() or wanted in entry.keys.split()]
         options = self.query_one("#keys", OptionList)
         options.clear_options()
+        width = max((cell_len(entry.keys) for entry in self._entries), default=0) + 2
         options.add_options(
-            Option(Text.assemble((set_cell_size(entry.keys, _KEY_CELLS), "bold"), entry.what)) for entry in self._shown
+            Option(Text.assemble((set_cell_size(entry.keys, width), "bold"), entry.what)) for entry in self._shown
         )
         options.highlighted = 0 if self._shown else None
 

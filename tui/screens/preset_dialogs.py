@@ -1,4 +1,4 @@
-"""The dialogs over Setup and Presets: yes or no, a name to save under, a preset to pick, a preset's TOML."""
+"""The dialogs over Setup and Presets: a name to save under, a preset to pick, a preset's TOML."""
 
 from __future__ import annotations
 
@@ -23,31 +23,6 @@ from tui.widgets.field_editor import ChoiceList
 _PICK_WIDTH = 84
 """Cells of the list of presets, as the sheet has it."""
 _NAME = re.compile(r"[^\W_][\w.+=-]{0,99}")
-
-
-class ConfirmDialog(ModalScreen[bool]):
-    """A question with one dangerous answer: Enter or `y` does it, Escape or `n` does not."""
-
-    CSS_PATH = "../theme/preset_dialogs.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,y", "answer(True)", "setup.key_yes", id="confirm.yes"),
-        Binding("escape,n", "answer(False)", "setup.key_no", id="confirm.no"),
-    ]
-
-    def __init__(self, question: str, yes: str) -> None:
-        super().__init__()
-        self._question = question
-        self._yes = yes
-
-    def compose(self) -> ComposeResult:
-        """The question and the two keys."""
-        with Vertical(classes="dialog preset-dialog"):
-            yield Static(self._question, markup=False)
-            yield Static(text("setup.dialog_confirm_keys", yes=self._yes), classes="dialog-note", markup=False)
-
-    def action_answer(self, yes: bool) -> None:
-        """Close with the answer."""
-        self.dismiss(yes)
 
 
 @dataclass(frozen=True)
@@ -120,22 +95,60 @@ class SaveDialog(ModalScreen[SaveRequest | None]):
 
 
 class PickDialog(ModalScreen[str | None]):
-    """A list of presets; gives the name of the chosen one."""
+    """A list of presets, narrowed by typing; gives the name of the chosen one, or the path that was typed."""
 
     CSS_PATH = "../theme/preset_dialogs.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "cancel", "setup.key_cancel", id="pick.cancel")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", "setup.key_cancel", id="pick.cancel"),
+        Binding("down", "move(1)", "setup.key_down", show=False, id="pick.down"),
+        Binding("up", "move(-1)", "setup.key_up", show=False, id="pick.up"),
+    ]
 
     def __init__(self, presets: Sequence[PresetInfo], current: str) -> None:
         super().__init__()
         self._presets = tuple(presets)
         self._current = current
+        self._offered: list[str] = []
 
     def compose(self) -> ComposeResult:
-        """Name and description, broken ones with their error and not to be chosen."""
+        """The line, and below it names and descriptions; broken presets with their error and not to be chosen."""
         dialog = Vertical(classes="dialog preset-dialog pick-dialog")
         dialog.border_title = text("setup.load_title")
+        dialog.border_subtitle = text("setup.load_keys")
         with dialog:
-            yield ChoiceList(*[self._option(info) for info in self._presets], markup=False)
+            line = Input(placeholder=text("setup.load_placeholder"), id="pick-text", compact=True)
+            line.cursor_blink = False
+            yield line
+            options = ChoiceList(id="pick-list", markup=False)
+            options.can_focus = False
+            yield options
+
+    def on_mount(self) -> None:
+        """Start on the preset that is open."""
+        self.query_one(Input).focus()
+        self._fill("")
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Typing narrows the list."""
+        self._fill(event.value)
+
+    def _fill(self, typed: str) -> None:
+        words = typed.lower().split()
+        said = {info.name: f"{info.name} {info.description}".lower() for info in self._presets}
+        found = [info for info in self._presets if all(word in said[info.name] for word in words)]
+        options = [self._option(info) for info in found]
+        self._offered = [info.name for info in found]
+        asked = typed.strip()
+        if asked and (_is_path(asked) or not found):
+            options.append(Option(text("setup.load_typed", path=asked)))
+            self._offered.append(asked)
+        choices = self.query_one(ChoiceList)
+        choices.clear_options()
+        choices.add_options(options)
+        if _is_path(asked):
+            choices.highlighted = len(options) - 1
+        else:
+            choices.highlighted = self._offered.index(self._current) if self._current in self._offered else 0
 
     def _option(self, info: PresetInfo) -> Option:
         width = max(cell_len(each.name) for each in self._presets) + 2
@@ -143,23 +156,36 @@ class PickDialog(ModalScreen[str | None]):
         words = set_cell_size(info.name, width) + (info.error or info.description)
         if cell_len(words) > room:
             words = set_cell_size(words, room - 1) + "…"
-        return Option(words, id=info.name, disabled=info.error is not None)
+        return Option(words, disabled=info.error is not None)
 
-    def on_mount(self) -> None:
-        """Start on the preset that is open."""
-        names = [info.name for info in self._presets]
+    def action_move(self, by: int) -> None:
+        """The arrows move in the list while the line has the focus."""
         choices = self.query_one(ChoiceList)
-        choices.highlighted = names.index(self._current) if self._current in names else 0
-        choices.focus()
+        if by > 0:
+            choices.action_cursor_down()
+        else:
+            choices.action_cursor_up()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take what is highlighted."""
+        event.stop()
+        choices = self.query_one(ChoiceList)
+        option = choices.highlighted_option
+        if choices.highlighted is not None and option is not None and not option.disabled:
+            self.dismiss(self._offered[choices.highlighted])
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        """Take it."""
+        """So does a click."""
         event.stop()
-        self.dismiss(event.option.id)
+        self.dismiss(self._offered[event.option_index])
 
     def action_cancel(self) -> None:
         """Load nothing."""
         self.dismiss(None)
+
+
+def _is_path(typed: str) -> bool:
+    return typed.startswith(("/", "./", "../", "~")) or typed.endswith(".toml")
 
 
 class TomlDialog(ModalScreen[None]):

@@ -12,12 +12,12 @@ from textual.binding import Binding, BindingType
 from textual.widgets import DataTable, Static
 from textual.widgets.data_table import ColumnKey
 
-from trainer.config import Hardware, PresetInfo, delete_preset, list_presets, load_preset, save_preset
+from trainer.config import PresetInfo, delete_preset, list_presets, load_preset, save_preset
 from trainer.errors import UserError
-from tui.forms.model import FormModel
 from tui.locale import text
 from tui.screens.base import CockpitScreen
-from tui.screens.preset_dialogs import ConfirmDialog, SaveDialog, SaveRequest, TomlDialog
+from tui.screens.preset_dialogs import SaveDialog, SaveRequest, TomlDialog
+from tui.widgets.confirmation import Confirmation
 
 COLUMNS = ("name", "stage", "origin", "description")
 
@@ -28,8 +28,8 @@ class PresetTable(DataTable[Text]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "cursor_down", "setup.key_down", show=False, id="presets.down"),
         Binding("k", "cursor_up", "setup.key_up", show=False, id="presets.up"),
-        Binding("g", "scroll_top", "setup.key_first", show=False, id="presets.first"),
-        Binding("G", "scroll_bottom", "setup.key_last", show=False, id="presets.last"),
+        Binding("home,g", "scroll_top", "setup.key_first", show=False, id="presets.first"),
+        Binding("end,G", "scroll_bottom", "setup.key_last", show=False, id="presets.last"),
     ]
 
 
@@ -158,14 +158,9 @@ class PresetsScreen(CockpitScreen):
         info = self._whole()
         if info is None:
             return
-        from tui.screens.review import ReviewScreen
+        from tui.screens.review import open_review
 
-        try:
-            model = FormModel(Hardware.detect(), load_preset(info.name))
-        except UserError as error:
-            self.notify(str(error), severity="error", markup=False)
-            return
-        self.app.push_screen(ReviewScreen(model))
+        open_review(self.app, info.name)
 
     def action_show_toml(self) -> None:
         """Read its file, also when it is broken."""
@@ -217,7 +212,7 @@ class PresetsScreen(CockpitScreen):
                 self._delete(info)
 
         question = text("presets.delete_question", name=info.name, path=_short(info.path))
-        self.app.push_screen(ConfirmDialog(question, text("presets.delete_yes")), answered)
+        self.app.push_screen(Confirmation(text("presets.delete_yes"), question), answered)
 
     def _delete(self, info: PresetInfo) -> None:
         try:

@@ -6,16 +6,18 @@ Enter makes the run directory and starts the background process; errors keep it 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
+from trainer.config import Hardware, load_preset
 from trainer.errors import UserError
 from trainer.run import RunDirectory, create_run, launch, run_place
+from tui.forms.entry import EntryError
 from tui.forms.model import FormModel
 from tui.forms.preflight import ask_preflight, rows_of_findings
 from tui.forms.run_names import next_run_folder
@@ -23,6 +25,16 @@ from tui.forms.summary import command_line
 from tui.locale import text
 from tui.screens.base import CockpitScreen
 from tui.widgets.review_page import ReviewPage
+
+
+def open_review(app: App[Any], preset: str) -> None:
+    """The review page of a preset as it stands; from there one key starts it."""
+    try:
+        model = FormModel(Hardware.detect(), load_preset(preset))
+    except UserError as error:
+        app.notify(str(error), severity="error", markup=False)
+        return
+    app.push_screen(ReviewScreen(model))
 
 
 class ReviewScreen(CockpitScreen):
@@ -70,7 +82,8 @@ class ReviewScreen(CockpitScreen):
         if self._starting:
             self._answer(text("setup.review_starting"))
         elif errors:
-            self._answer(text("setup.review_errors", count=errors), bad=True)
+            fixable = bool(self.model.proposed_changes())
+            self._answer(text("setup.review_errors_fix" if fixable else "setup.review_errors", count=errors), bad=True)
         elif self._checking:
             self._answer(text("setup.review_start_waits" if self._start_asked else "setup.review_checking"))
         else:
@@ -79,7 +92,7 @@ class ReviewScreen(CockpitScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only keys that do something now are offered."""
         if action == "fix":
-            return any(finding.change for finding in self.model.findings)
+            return bool(self.model.proposed_changes())
         if action == "start":
             return not self.model.errors and not self._starting
         return super().check_action(action, parameters)
@@ -118,7 +131,10 @@ class ReviewScreen(CockpitScreen):
             model.resolved,
             name=name,
             folder=folder,
-            extra_identity={"command": command_line(model)},
+            extra_identity={
+                "command": command_line(model),
+                "preset_path": str(model.preset.path.resolve()) if model.preset else "",
+            },
         )
         launch(run)
         return run
@@ -144,13 +160,14 @@ class ReviewScreen(CockpitScreen):
             self.dismiss()
 
     def action_fix(self) -> None:
-        """Make the first proposed change."""
-        for finding in self.model.findings:
-            if finding.change:
-                self.model.apply_change(finding)
-                self._checking = True
-                self.run_worker(self._check(), group="review-check", exclusive=True, exit_on_error=False)
-                break
+        """Make the changes that the findings propose, as one step of undo, and look at model and data again."""
+        try:
+            self.model.set_many(self.model.proposed_changes())
+        except EntryError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self._checking = True
+        self.run_worker(self._check(), group="review-check", exclusive=True, exit_on_error=False)
         self.relabel()
 
     def action_scroll(self, lines: int) -> None:

@@ -21,8 +21,9 @@ from tui.forms.suggestions import suggestions
 from tui.forms.summary import command_line, plan
 from tui.locale import text
 from tui.screens.base import CockpitScreen
-from tui.screens.preset_dialogs import ConfirmDialog, PickDialog, SaveDialog, SaveRequest
+from tui.screens.preset_dialogs import PickDialog, SaveDialog, SaveRequest
 from tui.screens.review import ReviewScreen
+from tui.widgets.confirmation import Confirmation
 from tui.widgets.form import Form
 
 FIRST_PRESET = "demo"
@@ -100,7 +101,7 @@ class SetupScreen(CockpitScreen):
         try:
             preset = load_preset(name)
         except UserError as error:
-            self.notify(str(error), severity="error", timeout=12, markup=False)
+            self.notify(str(error), severity="error", timeout=6, markup=False)
             return
         self.use_preset(preset)
 
@@ -122,7 +123,7 @@ class SetupScreen(CockpitScreen):
                 self._open(name)
 
         question = text("setup.drop_changes", count=len(self.model.changes), preset=name)
-        self.app.push_screen(ConfirmDialog(question, text("setup.drop_yes")), answered)
+        self.app.push_screen(Confirmation(text("setup.drop_yes"), question), answered)
 
     def action_load(self) -> None:
         """Choose a preset from a list."""
@@ -153,7 +154,7 @@ class SetupScreen(CockpitScreen):
             path = save_preset(request.name, values, extends=extends, description=request.description)
             preset = load_preset(request.name)
         except (UserError, OSError) as error:
-            self.notify(str(error), severity="error", timeout=12, markup=False)
+            self.notify(str(error), severity="error", timeout=6, markup=False)
             return
         self.use_preset(preset)
         self.notify(text("setup.saved", path=_short_path(path)), markup=False)

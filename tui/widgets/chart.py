@@ -156,12 +156,22 @@ class Chart(Widget, can_focus=True):
         picture = self._picture
         if picture is None or picture.is_empty:
             return self._empty_line(y, width, base)
-        if y - 1 >= len(picture.rows):
-            return Strip.blank(width, base)
-        cells = picture.rows[y - 1]
+        row = self._picture_row(y - 1, picture)
+        cells = picture.rows[row]
         if self.cursor is not None:
-            cells = self._with_cursor(cells, picture, y - 1)
+            cells = self._with_cursor(cells, picture, row)
         return Strip(self._segments(cells, base)).adjust_cell_length(width, base)
+
+    def _picture_row(self, place: int, picture: Picture) -> int:
+        """The row of the picture for a row of the widget.
+
+        After a resize, until the new picture comes, the old one is squeezed or stretched and keeps its axis.
+        """
+        rows, room = len(picture.rows), max(1, self.size.height - 1)
+        axis = min(1 + picture.request.ruler, rows, room)
+        if room == rows or place >= room - axis:
+            return max(0, min(rows - 1, rows - room + place))
+        return max(0, min(rows - axis - 1, place * (rows - axis) // (room - axis)))
 
     def _with_cursor(self, cells: tuple[Cell, ...], picture: Picture, row: int) -> tuple[Cell, ...]:
         assert self.cursor is not None

@@ -27,6 +27,8 @@ class ChatSettings(VerticalScroll, can_focus=False):
         self._parameters = {name: parameter(f"generation.{name}") for name in NAMES}
         self.values: dict[str, object] = {name: one.default for name, one in self._parameters.items()}
         self._problems: dict[str, str] = {}
+        self._before: dict[str, object] = {}
+        """What stood in a field when it got the keys: half of what is typed may be valid too."""
         self._helped = ""
 
     def compose(self) -> ComposeResult:
@@ -85,6 +87,23 @@ class ChatSettings(VerticalScroll, can_focus=False):
                 field.value = entry_text(self._parameters[name], table[name])
         self._mark()
 
+    def drop_wrong_entries(self) -> str:
+        """Put back what stood before where something wrong stands; says what was dropped, empty for nothing."""
+        kept = {name: self._before.get(name, self.values[name]) for name in self._problems}
+        said = [
+            text(
+                "chat.settings_kept", problem=f"{name}: {problem}", value=entry_text(self._parameters[name], kept[name])
+            )
+            for name, problem in self._problems.items()
+        ]
+        self.set_values(kept)
+        return "\n".join(said)
+
+    def focus_first(self) -> None:
+        """The first field that acts now has the keys."""
+        acting = next(name for name in ("temperature", "do_sample") if self._applies(self._parameters[name]))
+        self.query_one(f"#setting-{acting}").focus()
+
     @on(Checkbox.Changed)
     def _toggled(self, event: Checkbox.Changed) -> None:
         self.values[_name_of(event.checkbox.id)] = event.value
@@ -108,6 +127,8 @@ class ChatSettings(VerticalScroll, can_focus=False):
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Help for the field that has the focus."""
         self._helped = _name_of(event.widget.id) if (event.widget.id or "").startswith("setting-") else ""
+        if self._helped in self.values and self._helped not in self._problems:
+            self._before[self._helped] = self.values[self._helped]
         self._show_help()
 
     def on_descendant_blur(self, _event: DescendantBlur) -> None:
@@ -138,9 +159,13 @@ class ChatSettings(VerticalScroll, can_focus=False):
         elif self._helped:
             one = self._parameters[self._helped]
             limits = "" if one.kind == "bool" else expectation(one) + "\n"
-            shown.update(f"{help_text(one)}\n{limits}{text('chat.default', value=entry_text(one, one.default))}")
+            default = text("chat.default", value=entry_text(one, one.default))
+            reason = "" if self._applies(one) else text("chat.settings_idle", names=self._helped) + "\n"
+            shown.update(f"{reason}{help_text(one)}\n{limits}{default}")
         else:
-            shown.update(text("chat.settings_hint"))
+            idle = [name for name, one in self._parameters.items() if not self._applies(one)]
+            reason = text("chat.settings_idle", names=text("chat.and").join(idle)) + "\n" if idle else ""
+            shown.update(reason + text("chat.settings_hint"))
 
 
 def _name_of(identifier: str | None) -> str:

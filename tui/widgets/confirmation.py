@@ -17,8 +17,8 @@ class Confirmation(ModalScreen[bool]):
     """`y` answers yes; `n` and Escape answer no. Enter does nothing: it is pressed too easily."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "dismiss(True)", "runs.key_yes", id="confirmation.yes"),
-        Binding("n,escape", "dismiss(False)", "runs.key_no", id="confirmation.no"),
+        Binding("y", "dismiss(True)", "common.key_yes", id="confirmation.yes"),
+        Binding("n,escape", "dismiss(False)", "common.key_no", id="confirmation.no"),
     ]
 
     def __init__(self, title: str, question: str) -> None:
@@ -31,4 +31,4 @@ class Confirmation(ModalScreen[bool]):
             dialog.border_title = self._title
             yield Label(self._question, markup=False)
             yield Label("")
-            yield Label(text("runs.confirm_keys"), classes="muted", markup=False)
+            yield Label(text("common.confirm_keys", yes=self._title), classes="muted", markup=False)

@@ -152,6 +152,18 @@ class FieldEditor(Vertical):
         """A new letter takes the refusal away: half-typed text is not judged."""
         event.stop()
         self._refuse("")
+        self._narrow(event.value)
+
+    def _narrow(self, typed: str) -> None:
+        """Offer the suggestions with what is typed behind the last comma; all of them while nothing was typed."""
+        begun = typed.rpartition(",")[2].strip().lower()
+        untouched = typed == entry_text(self._parameter, self._value)
+        offered = [word for word in self._suggestions if untouched or begun in word.lower()]
+        for choices in self.query(ChoiceList):
+            if offered != [option.id for option in choices.options]:
+                choices.clear_options()
+                choices.add_options(Option(word, id=word) for word in offered)
+                choices.highlighted = None
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """A click on a choice."""
@@ -159,14 +171,14 @@ class FieldEditor(Vertical):
         self._choose(event.option.id or "")
 
     def _choose(self, word: str) -> None:
-        """A choice, or a suggestion, is taken as it stands; after a comma a suggestion is added."""
-        begun = next((line.value.rstrip() for line in self.query(Input)), "")
-        self._try(f"{begun} {word}" if begun.endswith(",") else word)
+        """A choice, or a suggestion, is taken as it stands; behind a comma it is added to what stands before."""
+        before, comma, _ = next((line.value for line in self.query(Input)), "").rpartition(",")
+        self._try(f"{before}, {word}" if comma else word)
 
     def action_suggestions(self) -> None:
         """Down from the line goes into the suggestions."""
-        if self._suggestions and not self.chooses:
-            choices = self.query_one(ChoiceList)
+        choices = next(iter(self.query(ChoiceList)), None)
+        if choices is not None and choices.option_count and not self.chooses:
             choices.highlighted = 0
             self.screen.set_focus(choices)
 

@@ -372,9 +372,9 @@ class Form(Container):
         self._after_change(keys)
 
     def action_fix(self) -> None:
-        """Make the change that the first finding of this field proposes, else the first finding of all."""
+        """Make the change that a finding of this field proposes; of several the one that leaves the fewest open."""
         here = [found for found in self.model.findings_of(self.fields.key) if found.change]
-        found = next(iter(here), None)
+        found = self.model.best_proposal(here)
         if found is None:
             self.notify(text("setup.nothing_to_fix"))
             return

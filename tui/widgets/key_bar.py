@@ -19,6 +19,8 @@ _SPELLING = {
     "colon": ":",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
     "slash": "/",
     "escape": "esc",
     "space": "space",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 
+# Counts of things; not numbers in file names or versions, and no digits behind a point.
+_LARGE_COUNT = re.compile(r"(?<![\w.,/=-])\d{5,15}(?= ?(?:tokens|rows|examples|parameters)\b| ?(?:词元|行|例))")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -42,6 +45,11 @@ def share(used: float | None, total: float | None) -> str:
 def count(number: float) -> str:
     """A count with separators: `12,345`."""
     return f"{number:,.0f}"
+
+
+def grouped(line: str) -> str:
+    """A sentence with separators in its large counts: `11153 tokens` becomes `11,153 tokens`."""
+    return _LARGE_COUNT.sub(lambda found: count(int(found[0])), line)
 
 
 def _three_digits(number: float) -> str:

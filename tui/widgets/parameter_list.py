@@ -212,8 +212,11 @@ def _fit(words: str, width: int) -> str:
 
 
 def _share(value: str, tail: str, room: int) -> tuple[str, str]:
-    """The value at the left and the tail at the right edge of `room` cells; the tail goes when both do not fit."""
-    space = room - cell_len(value) - 2
+    """The value at the left, the tail at the right edge of `room` cells, two blanks or more between them.
+
+    The tail goes when both do not fit.
+    """
+    space = room - cell_len(value) - 3
     if not tail or space < 6:
         return _fit(value, room), ""
     tail = tail if cell_len(tail) <= space else _fit(tail, space)

@@ -68,7 +68,7 @@ class RunDetailsPane(Horizontal):
             shown.append(set_cell_size(text(f"runs.fact_{name}"), _FACT_CELLS), quiet).append(f"{value}\n")
         shown.append("\n" + text("runs.changes") + "\n", Style(bold=True))
         if details.changes_note:
-            shown.append(text("runs.no_preset", error=details.changes_note) + "\n", quiet)
+            shown.append(text("runs.no_preset", preset=details.changes_note) + "\n", quiet)
         elif not details.changes:
             shown.append(text("runs.no_changes") + "\n", quiet)
         for change in details.changes:

@@ -52,8 +52,8 @@ class RunTable(DataTable[Text]):
         Binding("enter", "select_cursor", "runs.key_attach", id="runs.attach"),
         Binding("j", "cursor_down", "runs.key_down", show=False, id="runs.down"),
         Binding("k", "cursor_up", "runs.key_up", show=False, id="runs.up"),
-        Binding("g", "scroll_top", "runs.key_top", show=False, id="runs.top"),
-        Binding("G", "scroll_bottom", "runs.key_bottom", show=False, id="runs.bottom"),
+        Binding("home,g", "scroll_top", "runs.key_top", show=False, id="runs.top"),
+        Binding("end,G", "scroll_bottom", "runs.key_bottom", show=False, id="runs.bottom"),
     ]
 
     def __init__(self, **widget_arguments: Any) -> None:

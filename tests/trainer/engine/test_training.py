@@ -8,7 +8,7 @@ import math
 import pytest
 
 from tests.training_runs import TrainingRuns, events_of, losses_of, weights_of
-from trainer.run import RunState, list_checkpoints, read_events
+from trainer.run import RunState, list_checkpoints, read_events, result_checkpoint
 
 
 def test_lora_run_lowers_the_loss_and_logs_every_step_once(runs: TrainingRuns) -> None:
@@ -244,3 +244,39 @@ def test_early_stopping_ends_with_the_last_and_the_best_weights_saved(runs: Trai
     assert end.id == "run_early"
     saved = [found.step for found in list_checkpoints(run.checkpoints_folder, verify="sha256")]
     assert saved == [end.values["best"], end.step]
+
+
+def test_training_goes_on_from_an_adapter_and_says_whose_settings_hold(runs: TrainingRuns) -> None:
+    first = runs.create("first", train={"max_steps": 3})
+    assert runs.train(first) == 0
+    adapter = first.checkpoints_folder / "step-00000003"
+    second = runs.create(
+        "second", model={"adapter_name_or_path": [str(adapter)]}, lora={"lora_rank": 16}, train={"max_steps": 2}
+    )
+    assert runs.train(second) == 0, second.log_file.read_text()
+    before, after = weights_of(first, 3), weights_of(second, 2)
+    assert before.keys() == after.keys()
+    assert any(not before[name].equal(after[name]) for name in before)
+    (told,) = [event for event in events_of(second, "finding") if event.id == "run_adapter_settings_hold"]
+    assert told.values["rank"] == 4
+
+
+def test_a_run_that_ends_with_its_best_checkpoint_is_chatted_with_in_that_one(runs: TrainingRuns) -> None:
+    run = runs.create(
+        "result",
+        data={"val_size": 0.25},
+        train={
+            "max_steps": 6,
+            "eval_strategy": "steps",
+            "eval_steps": 2,
+            "save_steps": 2,
+            "load_best_model_at_end": True,
+            "metric_for_best_model": "loss",
+            "greater_is_better": True,
+        },
+    )
+    assert runs.train(run) == 0
+    result = result_checkpoint(run)
+    assert result is not None
+    assert result.step == max(events_of(run, "evaluation"), key=lambda event: event.values["eval_loss"]).step
+    assert result.step != 6

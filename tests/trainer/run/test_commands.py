@@ -101,6 +101,58 @@ def test_a_file_that_cannot_be_read_holds_up_the_others_only_for_a_moment(
     assert answers(run) == [(1, False, "cannot be read")]
 
 
+@pytest.mark.parametrize("obstacle", ["folder", "link to nothing"])
+def test_what_is_no_file_under_the_next_number_does_not_block_the_commands_after_it(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, obstacle: str
+) -> None:
+    monkeypatch.setattr("trainer.run.commands._UNREADABLE_SECONDS", 0.0)
+    place = run.commands_folder / "00000001.json"
+    place.mkdir() if obstacle == "folder" else place.symlink_to("nowhere")
+    with EventWriter(run) as events:
+        inbox = CommandInbox(run, events)
+        run.send("stop")
+        assert [command.verb for command in inbox.poll()] == ["stop"]
+    assert answers(run) == [(1, False, "cannot be read")]
+
+
+@pytest.mark.parametrize("removed", [(1,), (2,), (1, 2)])
+def test_commands_arrive_after_files_were_removed_and_no_number_is_used_twice(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, removed: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr("trainer.run.commands._UNREADABLE_SECONDS", 0.0)
+    inbox = CommandInbox(run)
+    run.send("save")
+    run.send("evaluate")
+    assert len(inbox.poll()) == 2
+    for number in removed:
+        (run.commands_folder / f"{number:08d}.json").unlink()
+
+    assert run.send("stop") == 3
+    assert [command.verb for command in inbox.poll()] == ["stop"]
+
+
+def test_a_command_that_was_removed_unread_leaves_a_gap_that_is_passed_over(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.run.commands._UNREADABLE_SECONDS", 0.0)
+    inbox = CommandInbox(run)
+    run.send("save")
+    (run.commands_folder / "00000001.json").unlink()
+    (run.commands_folder / "2.json").write_text("not one of ours")
+    run.send("stop")
+
+    assert [(command.number, command.verb) for command in inbox.poll()] == [(2, "stop")]
+
+
+def test_numbers_go_on_where_the_answers_in_the_journal_end(run: RunDirectory) -> None:
+    with EventWriter(run) as events:
+        events.write(CommandResultEvent(7, "save", {}, 5, True))
+        inbox = CommandInbox(run, events)
+
+    assert run.send("stop") == 8
+    assert [command.number for command in inbox.poll()] == [8]
+
+
 def test_a_file_that_is_still_being_written_is_waited_for(run: RunDirectory) -> None:
     whole = (run.commands_folder / f"{run.send('save'):08d}.json").read_bytes()
     inbox = CommandInbox(run)

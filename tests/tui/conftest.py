@@ -1,0 +1,18 @@
+"""What every test of the cockpit stands on: folders of its own, English, nothing that moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tui.cockpit_world import own_folders, speaking
+
+
+@pytest.fixture(autouse=True)
+def runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """English, and nothing of the user's is read or written; gives the runs folder."""
+    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+    with speaking("en"):
+        yield own_folders(tmp_path, monkeypatch)
