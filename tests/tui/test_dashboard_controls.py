@@ -36,14 +36,14 @@ async def test_the_learning_rate_is_asked_for_checked_and_marked() -> None:
     async with app.run_test(size=(120, 40), notifications=True) as pilot:
         await until_drawn(pilot)
         await pilot.press("r")
-        await until(pilot, lambda: "now 1.8e-4, peak of the schedule 2e-4" in screen_text(app))
+        await until(pilot, lambda: "now 1.8e-4, peak of the schedule 1e-4" in screen_text(app))
         app.screen.query_one(Input).value = "fast"
         await pilot.press("enter")
         assert "expected a number such as 1e-4" in screen_text(app)
         assert live.commands() == []
         app.screen.query_one(Input).value = "x0.5"
         await pilot.pause()
-        assert "times 0.5: peak 1e-4, about 9e-5 now" in screen_text(app)
+        assert "times 0.5: peak 5e-5, about 9e-5 now" in screen_text(app)
         await pilot.press("enter")
         await until(pilot, lambda: live.commands() == [("set", {"name": "learning_rate_scale", "value": 0.5})])
         live.answer()

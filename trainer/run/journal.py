@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from trainer.run.directory import RunDirectory
 
 _RETRY_SECONDS = 1.0
+_LOOK_SECONDS = 1.0
+REPLACED = "events.jsonl was removed or replaced while the run was going: what it said before is not in it any more"
 _PENDING_LIMIT = 64 << 20  # bytes of events that are kept in memory while the disk takes none
 
 
@@ -26,7 +28,8 @@ class EventWriter:
 
     Opening cuts a torn tail (half a line, NUL bytes, broken JSON) and goes on with the next sequence number.
     While the disk refuses, `blocked` is true, events wait in memory, and later writes try again, once a second; when
-    it takes them again, a finding says so.
+    it takes them again, a finding says so. When the file was removed or replaced, the one that is there now is written,
+    with a finding in it.
     `clock` gives the wall seconds of the events.
     Raises: UserError when the file cannot be opened at all.
     """
@@ -42,8 +45,9 @@ class EventWriter:
         self._next_try = 0.0
         self._blocked_since: float | None = None
         self._step = 0
+        self._next_look = time.monotonic() + _LOOK_SECONDS
         try:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._descriptor = self._open()
             self._sequence = _cut_torn_tail(self._descriptor)
         except OSError as error:
             raise UserError(f"cannot write the run's events: {error.strerror}", file=self.path) from error
@@ -61,6 +65,7 @@ class EventWriter:
     def write(self, event: Event) -> int:
         """Append `event`; its sequence number. Never raises for a full or failing disk."""
         with self._lock:
+            self._look_for_the_file()
             sequence = self._enqueue(event)
             if self._blocked_since is None or time.monotonic() >= self._next_try:
                 self._drain()
@@ -90,6 +95,34 @@ class EventWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _open(self) -> int:
+        return os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def _look_for_the_file(self) -> None:
+        """Now and then: is the file still the one under its name? What goes into a removed one is lost to all."""
+        now = time.monotonic()
+        if now < self._next_look or self._descriptor < 0:
+            return
+        self._next_look = now + _LOOK_SECONDS
+        with suppress(OSError):
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(self.path), os.fstat(self._descriptor)):  # noqa: PTH116 - no Path needed
+                    return
+            # Where the whole run was moved away this fails, and the open file stays the right one.
+            descriptor = self._open()
+            try:
+                _cut_torn_tail(descriptor)
+            except OSError:
+                os.close(descriptor)
+                raise
+            os.close(self._descriptor)
+            self._descriptor = descriptor
+            if self._first_is_partly_written:
+                self._pending_bytes -= len(self._pending.popleft())
+                self._first_is_partly_written = False
+                self.dropped += 1
+            self._enqueue(FindingEvent("run_events_replaced", "warning", REPLACED, self._step))
 
     def _enqueue(self, event: Event) -> int:
         self._sequence += 1

@@ -99,7 +99,9 @@ def read_status(run: RunDirectory) -> Status | None:
     if record is None:
         return None
     try:
-        return Status(**{part.name: _read_value(part, record[part.name]) for part in fields(Status) if part.name in record})
+        return Status(
+            **{part.name: _read_value(part, record[part.name]) for part in fields(Status) if part.name in record}
+        )
     except (TypeError, OverflowError):
         return None
 

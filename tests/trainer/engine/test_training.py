@@ -280,3 +280,18 @@ def test_a_run_that_ends_with_its_best_checkpoint_is_chatted_with_in_that_one(ru
     assert result is not None
     assert result.step == max(events_of(run, "evaluation"), key=lambda event: event.values["eval_loss"]).step
     assert result.step != 6
+
+
+@pytest.mark.parametrize("method", ["lora", "freeze", "full"])
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_gradient_checkpointing_saves_memory_and_nothing_else(runs: TrainingRuns, method: str, reentrant: bool) -> None:
+    values = {"max_steps": 3, "save_strategy": "no"}
+    plain = runs.create("plain", method={"finetuning_type": method}, train=values)
+    checkpointed = runs.create(
+        "checkpointed",
+        method={"finetuning_type": method},
+        model={"use_reentrant_gc": reentrant},
+        train={**values, "gradient_checkpointing": True},
+    )
+    assert runs.train(plain) == runs.train(checkpointed) == 0
+    assert list(losses_of(checkpointed).values()) == pytest.approx(list(losses_of(plain).values()), rel=1e-5)

@@ -142,3 +142,33 @@ def test_a_folder_that_cannot_be_written_is_the_users_to_mend(run: RunDirectory)
 
     with pytest.raises(UserError, match="cannot write the run's events"):
         EventWriter(run)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_events_go_on_in_the_file_that_is_there_when_it_was_removed_or_replaced(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, replaced: bool
+) -> None:
+    monkeypatch.setattr("trainer.run.journal._LOOK_SECONDS", 0.0)
+    with EventWriter(run) as writer:
+        writer.write(PhaseEvent("running", "", 1))
+        run.events_file.unlink()
+        if replaced:
+            run.events_file.write_text('{"seq": 1, "time": 0, "monotonic": 0, "kind": "phase", "phase": "x"}\n{"torn')
+        writer.write(PhaseEvent("running", "", 2))
+        writer.write(PhaseEvent("running", "", 3))
+
+    events = [record.event for record in read_events(run)]
+
+    [warning] = [event for event in events if isinstance(event, FindingEvent)]
+    assert (warning.severity, "removed or replaced" in warning.text) == ("warning", True)
+    assert [event.step for event in events if isinstance(event, PhaseEvent)][-2:] == [2, 3]
+    assert len(events) == 3 + replaced
+
+
+def test_a_run_that_was_moved_away_keeps_its_journal(run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.run.journal._LOOK_SECONDS", 0.0)
+    with EventWriter(run) as writer:
+        moved = RunDirectory(run.path.rename(run.path.with_name("moved")))
+        writer.write(PhaseEvent("running", "", 1))
+
+    assert [record.event.step for record in read_events(moved)] == [1]

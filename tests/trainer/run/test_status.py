@@ -17,7 +17,7 @@ import pytest
 
 from tests.trainer.run.conftest import wait_until
 from trainer.errors import UserError
-from trainer.run import EndEvent, EventWriter, RunDirectory, RunLock, RunState, Status, StatusWriter
+from trainer.run import EndEvent, EventWriter, RunDirectory, RunLock, RunState, Status, StatusWriter, list_runs
 from trainer.run.files import to_json, write_whole
 from trainer.run.process import boot_id, identify, is_alive, this_process
 
@@ -248,3 +248,32 @@ def test_a_forked_child_neither_frees_the_lock_nor_keeps_it_when_the_trainer_is_
 
     RunLock(run).release()
     os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"pid": "x"},
+        {"step": "a"},
+        {"loss": "b"},
+        {"loss": True},
+        {"heartbeat": None},
+        {"phase": ["running"]},
+        {"started": 10**400},
+    ],
+)
+def test_a_status_with_values_of_other_kinds_is_no_status(run: RunDirectory, damage: dict[str, object]) -> None:
+    write_whole(run.status_file, to_json(asdict(status_of(os.getpid())) | damage))
+
+    assert run.status() is None
+    assert run.state() == RunState.PREPARING  # made just now, and nothing known of its trainer
+
+
+def test_an_identity_with_values_of_other_kinds_does_not_hide_the_other_runs(run: RunDirectory) -> None:
+    other = run.path.with_name("other")
+    other.mkdir()
+    (other / "run.json").write_text('{"format": "x", "created": "yesterday"}')
+
+    assert list_runs() == [run]
+    with pytest.raises(UserError, match=r"run\.json is damaged"):
+        RunDirectory(other).identity()
