@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tomllib
 from dataclasses import asdict
@@ -13,9 +12,6 @@ from pathlib import Path
 
 def main(argv: list[str] | None = None) -> int:
     """Run one worker; returns its exit code."""
-    # Threads of torch that spin while they wait make small models ten times slower as soon as anything else wants the
-    # processor, the cockpit for instance. Read when torch is loaded, so it is set before.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     train = verbs.add_parser("train", help="train the run in a run directory")

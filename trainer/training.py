@@ -137,6 +137,7 @@ def _build(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:
 
     from trainer.model.load import load_model, load_tokenizer
     from trainer.model.prepare import count_parameters, prepare_model
+    from trainer.model.threads import choose_threads
     from trainer.stages.sft import build_sft_trainer
 
     session.phase("preparing", "loading the model")
@@ -145,6 +146,7 @@ def _build(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:
     set_seed(recipe.train.seed)
     model = prepare_model(load_model(recipe), recipe)
     count = count_parameters(model)
+    threads = choose_threads(count.total)
     if recipe.model.adapter_name_or_path:
         own = next(iter(model.peft_config.values()))
         session.finding(
@@ -169,16 +171,16 @@ def _build(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:
     trainer.remove_callback(ProgressCallback)
     if recipe.method.early_stopping_steps:
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=recipe.method.early_stopping_steps))
-    session.finding("info", _device(trainer.args.device))
+    session.finding("info", _device(trainer.args.device, threads))
     return trainer
 
 
-def _device(device: Any) -> Words:
+def _device(device: Any, threads: int) -> Words:
     import torch
 
     if device.type == "cuda":
         return words("run_on_gpu", name=f"{torch.cuda.get_device_name(device)} ({device})")
-    return words("run_on_cpu", threads=torch.get_num_threads())
+    return words("run_on_cpu", threads=threads)
 
 
 def _choose_device(session: RunSession) -> None:

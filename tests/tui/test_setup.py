@@ -224,9 +224,12 @@ async def test_an_error_blocks_the_start_until_its_change_is_made(
         await pilot.pause()
         assert launched == []
         assert isinstance(pilot.app.screen, ReviewScreen)
+        assert "f makes the proposed change" in shown(pilot)
+        assert "f fix" in shown(pilot).splitlines()[-1]
         found_nothing(monkeypatch)
         await pilot.press("f")
         await pilot.pause()
+        assert "f fix" not in shown(pilot).splitlines()[-1]
         assert "cutoff_len  512  →  256" in shown(pilot)
         await pilot.press("enter")
         await pilot.app.workers.wait_for_complete()

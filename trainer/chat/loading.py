@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from trainer.config import resolve_model_path
 from trainer.errors import UserError
+from trainer.model.threads import choose_threads
 
 
 @dataclass
@@ -101,6 +102,7 @@ def _weights(name: str) -> Any:
     except (OSError, ValueError) as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(f"the model cannot be loaded: {reason}", file=place) from error
+    choose_threads(model.num_parameters())
     return model.to("cuda" if on_gpu else "cpu").eval()
 
 

@@ -23,6 +23,11 @@ from trainer.data.spans import AnswerFinder, Rendering
 from trainer.data.tokenizer import TextTokenizer
 from trainer.errors import UserError
 
+# Rows beyond this many characters are refused. No usual tokenizer has tokens of 64 characters on average, and a million
+# characters are tokenized in about a second.
+_CHARACTERS_PER_TOKEN = 64
+_SPARE_CHARACTERS = 1_000_000
+
 _start_of = itemgetter(0)
 _end_of = itemgetter(1)
 
@@ -109,9 +114,19 @@ class RowEncoder:
 
     def _render(self, row: Row) -> Rendering | BadRow:
         try:
-            return self._finder.render(row)
+            self._check_length(row)
+            rendering = self._finder.render(row)
+            _check_text(rendering.text)
+            return rendering
         except BadRowError as error:
             return error.at(row.source)
+
+    def _check_length(self, row: Row) -> None:
+        """Raises: BadRowError for a text of which `cutoff_len` keeps next to nothing; it would take minutes."""
+        length, limit = row.length, self._options.cutoff_len
+        if length > _SPARE_CHARACTERS + _CHARACTERS_PER_TOKEN * limit:
+            problem = f"the row has {length} characters, far more than the cutoff_len = {limit} tokens that are kept"
+            raise BadRowError("too_long", problem, "Split the row or drop it")
 
     def _encoded(self, row: Row, rendering: Rendering, encoding: Encoding) -> EncodedRow:
         ids: list[int] = encoding.ids
@@ -143,6 +158,15 @@ class RowEncoder:
         if not self._options.train_on_prompt:
             return tuple((first, after) for first, after, _ in spans)
         return _gaps([(first, after) for first, after, wanted in spans if not wanted], len(encoding.ids))
+
+
+def _check_text(text: str) -> None:
+    """Raises: BadRowError for text that is no text, which the tokenizer does not take."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        problem = f"the text holds half a character (\\u{ord(text[error.start]):04x}, a surrogate without its partner)"
+        raise BadRowError("invalid_text", problem, "Remove it, or save the text as UTF-8 again") from error
 
 
 def _token_span(encoding: Encoding, start: int, end: int, length: int) -> tuple[int, int]:

@@ -65,6 +65,11 @@ class Row:
     source: SourceReference
     tools: tuple[Mapping[str, Any], ...] = ()
 
+    @property
+    def length(self) -> int:
+        """Characters of the messages, without what the template adds and without tool calls."""
+        return sum(len(message.content or "") for message in self.messages)
+
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
@@ -85,9 +90,10 @@ class BadRowError(Exception):
     """Raised while a row is converted or encoded; the pipeline turns it into a `BadRow` with its place."""
 
     def __init__(self, reason: str, text: str, hint: str) -> None:
-        super().__init__(text)
+        # Names from the row may hold lone surrogates, which no terminal and no file takes.
+        self.text = text.encode("utf-8", "backslashreplace").decode()
+        super().__init__(self.text)
         self.reason = reason
-        self.text = text
         self.hint = hint
 
     def at(self, source: SourceReference) -> BadRow:

@@ -45,6 +45,8 @@ class PipelineOptions:
     deadline: float | None = None
     """No further batch is read after this time (`time.monotonic`)."""
     batch_size: int = 1000
+    batch_characters: int = 16_000_000
+    """A batch ends early when its rows together have this many characters."""
     stop_at_bad_row: bool = True
 
     @classmethod
@@ -64,7 +66,13 @@ class PipelineOptions:
     def for_check(self, seconds: float) -> PipelineOptions:
         """The same, but going on after bad rows, and for no longer than `seconds`."""
         size = min(self.batch_size, 200)
-        return replace(self, stop_at_bad_row=False, batch_size=size, deadline=time.monotonic() + seconds)
+        return replace(
+            self,
+            stop_at_bad_row=False,
+            batch_size=size,
+            batch_characters=400_000,
+            deadline=time.monotonic() + seconds,
+        )
 
     @property
     def row_limit(self) -> int | None:
@@ -142,10 +150,18 @@ def _encode_dataset(
 
 
 def _batches(reader: Iterator[Row | BadRow], options: PipelineOptions) -> Iterator[list[Row | BadRow]]:
-    while batch := list(islice(reader, options.batch_size)):
+    batch: list[Row | BadRow] = []
+    characters = 0
+    for row in reader:
+        batch.append(row)
+        characters += row.length if isinstance(row, Row) else 0
+        if len(batch) >= options.batch_size or characters >= options.batch_characters:
+            yield batch
+            if options.is_late:
+                return
+            batch, characters = [], 0
+    if batch:
         yield batch
-        if options.is_late:
-            return
 
 
 class _Converting(Iterator[Row | BadRow]):

@@ -7,7 +7,8 @@ from trainer.config import Finding, Hardware, Recipe
 from trainer.data.dataset import held_rows
 from trainer.data.encode import missing_template
 from trainer.data.findings import finding
-from trainer.data.model_folder import is_hub_id
+from trainer.data.model_files import check_model_files
+from trainer.data.model_folder import find_model_folder, is_hub_id
 from trainer.data.model_size import large_for_processor
 from trainer.data.pipeline import PipelineOptions, encode_datasets, locate
 from trainer.data.prepare import recipe_tokenizer
@@ -51,6 +52,7 @@ def _tokenizer(recipe: Recipe, findings: list[Finding]) -> TextTokenizer | None:
     if not name:
         return None
     try:
+        _check_files(recipe)
         tokenizer = recipe_tokenizer(recipe)
     except UserError as error:
         if is_hub_id(name) and error.file is None:
@@ -63,6 +65,14 @@ def _tokenizer(recipe: Recipe, findings: list[Finding]) -> TextTokenizer | None:
         findings.append(finding("model_no_template", "error", key, model=name, problem=problem))
         return None
     return tokenizer
+
+
+def _check_files(recipe: Recipe) -> None:
+    """Raises: UserError when the model is not there, or not whole."""
+    model = recipe.model
+    name = str(model.model_name_or_path)
+    folder = find_model_folder(name, cache_dir=model.cache_dir, revision=model.model_revision)
+    check_model_files(folder, weights_may_follow=is_hub_id(name))
 
 
 def _check(

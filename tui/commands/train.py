@@ -57,6 +57,7 @@ def start_run(preset: str, settings: Sequence[str], *, name: str | None) -> RunD
         name=name if name is not None else chosen_name,
         folder=folder,
         name_field="run_name" if name is None else "--name",
+        extra_identity={"preset_path": str(examined.preset.path)},
     )
     try:
         launch(run)

@@ -35,7 +35,9 @@ def explain(model: FormModel, key: str) -> Explanation:
         facts.append((text("setup.fact_preset"), shown_text(base)))
     automatic = model.automatic(key)
     if automatic is not None:
-        facts.append((text("setup.fact_automatic"), f"{shown_text(automatic[0])}: {automatic[1]}"))
+        facts.append(
+            (text("setup.fact_automatic"), text("common.said_of", what=shown_text(automatic[0]), words=automatic[1]))
+        )
     if one.form.when:
         facts.append((text("setup.fact_applies"), conditions_text(one.form.when)))
     if one.form.live:

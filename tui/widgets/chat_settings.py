@@ -71,7 +71,7 @@ class ChatSettings(VerticalScroll, can_focus=False):
     @property
     def problem(self) -> str:
         """What is wrong with the settings as they stand, in one line; empty when nothing is."""
-        return next((f"{name}: {said}" for name, said in self._problems.items()), "")
+        return next((text("common.said_of", what=name, words=said) for name, said in self._problems.items()), "")
 
     def set_values(self, table: Mapping[str, object]) -> None:
         """Take the settings of a recipe's generation table."""
@@ -92,7 +92,9 @@ class ChatSettings(VerticalScroll, can_focus=False):
         kept = {name: self._before.get(name, self.values[name]) for name in self._problems}
         said = [
             text(
-                "chat.settings_kept", problem=f"{name}: {problem}", value=entry_text(self._parameters[name], kept[name])
+                "chat.settings_kept",
+                problem=text("common.said_of", what=name, words=problem),
+                value=entry_text(self._parameters[name], kept[name]),
             )
             for name, problem in self._problems.items()
         ]

@@ -72,7 +72,7 @@ class FieldHelp(VerticalScroll, can_focus=False):
             words.append_text(self._finding(finding))
             words.append("\n")
         if told.closed:
-            words.append(f"{told.name}: {told.closed}. ", style=self._part("closed"))
+            words.append(text("common.said_of_closed", what=told.name, words=told.closed), style=self._part("closed"))
         words.append(told.help, style=Style())
         facts = " · ".join(f"{label} {fact}" for label, fact in told.facts)
         words.append(f"\n{facts}", style=self._part("label"))

@@ -48,7 +48,7 @@ def backend() -> Tokenizer:
 
 @pytest.fixture
 def make_model(tmp_path: Path, backend: Tokenizer) -> MakeModel:
-    """Writes a model folder with a tokenizer and the given chat template."""
+    """Writes a model folder with a tokenizer, the given chat template and two weights."""
 
     def make(template: str | None = CHATML, name: str = "model", **config: Any) -> Path:
         folder = tmp_path / name
@@ -59,9 +59,17 @@ def make_model(tmp_path: Path, backend: Tokenizer) -> MakeModel:
         (folder / "tokenizer_config.json").write_text(json.dumps(content), encoding="utf-8")
         if template is not None:
             (folder / "chat_template.jinja").write_text(template, encoding="utf-8")
+        (folder / "config.json").write_text('{"model_type": "llama"}')
+        write_safetensors(folder / "model.safetensors")
         return folder
 
     return make
+
+
+def write_safetensors(file: Path) -> None:
+    """Writes one tensor of two numbers."""
+    head = json.dumps({"weight": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}).encode()
+    file.write_bytes(len(head).to_bytes(8, "little") + head + bytes(8))
 
 
 @pytest.fixture
