@@ -170,6 +170,8 @@ def _find(name: str, *, beside: Path | None = None) -> Path:
         path = given if given.is_absolute() or beside is None else beside.parent / given
         if path.is_dir() and (path / "recipe.toml").is_file():
             path = path / "recipe.toml"
+        if path.is_dir():
+            raise UserError("this is a folder, not a preset", file=path, hint="Name a .toml file in it.")
         if not path.is_file():
             raise UserError("no such preset file", file=path, hint=_near_preset(path.stem))
         return path.resolve()

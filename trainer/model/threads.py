@@ -6,7 +6,7 @@ import os
 
 import torch
 
-# Measured on the demo model (1.9 M parameters, batch 8) on two cores: one thread 0.08 s a step, two threads 0.07 s while
+# Seen with the demo model (1.9 M parameters, batch 8) on two cores: one thread 0.08 s a step; two threads 0.07 s while
 # nothing else ran, and up to 5 s as soon as something did, because waiting threads spin.
 _SMALL_MODEL_PARAMETERS = 20_000_000
 

@@ -18,7 +18,7 @@ from trainer.errors import UserError
 from trainer.run.directory import RunDirectory
 from trainer.run.lock import RunLock
 from trainer.run.process import identify
-from trainer.run.status import read_status, write_launch_status
+from trainer.run.status import RunState, read_status, write_launch_status
 
 # SIGHUP is ignored from the first moment, and stays ignored through exec. A shell does that without running Python
 # in a forked copy of a process that has threads; it becomes the trainer, so the pid stays.
@@ -31,10 +31,15 @@ def launch(run: RunDirectory, *, resume: bool = False, program: Sequence[str] = 
     """Start the trainer of `run` in a session of its own; its pid. Output goes to the run's log.
 
     `program` is what gets the run's path, and `--resume`, as its arguments.
-    Raises: UserError when the run is going already, or cannot be started.
+    Raises: UserError when the run is going already, has nothing left to do, or cannot be started.
     """
     if read_status(run) is not None and run.state().alive:
         raise UserError(f"run {run.name} is going already", hint=f"Watch it with `trimtab attach {run.name}`")
+    if resume and run.state() is RunState.FINISHED:
+        raise UserError(
+            f"run {run.name} is finished: there is nothing to go on with",
+            hint="Start a new run with more steps; resume_from_checkpoint takes up its newest checkpoint",
+        )
     command = [*_IGNORE_HANGUP, *program, str(run.path), *(["--resume"] if resume else [])]
     folder = Path(run.identity().working_folder)
     try:

@@ -106,7 +106,7 @@ def read_status(run: RunDirectory) -> Status | None:
         return None
 
 
-def _read_value(part: Field[Any], value: object) -> object:
+def _read_value(part: Field[Any], value: object) -> Any:
     """`value` as that field of the status holds it. Raises: TypeError when it is something else, OverflowError."""
     if part.type == "str" and isinstance(value, str):
         return value

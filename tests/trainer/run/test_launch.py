@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.run.conftest import wait_until
-from tests.trainer.run.fake_trainer import fake_program, fake_resolved
+from tests.trainer.run.fake_trainer import fake_program, fake_resolved, write_run
 from trainer.errors import UserError
 from trainer.run import (
     EndEvent,
@@ -249,3 +249,10 @@ def test_stopping_the_starter_does_not_slow_the_run(run: RunDirectory) -> None:
     time.sleep(0.05)
     # It may be saving or evaluating at this moment.
     assert run.state().alive
+
+
+def test_a_finished_run_is_not_started_again(tmp_path: Path) -> None:
+    done = write_run(tmp_path / "runs" / "done", steps=4)
+    with pytest.raises(UserError, match="nothing to go on with"):
+        launch(done, resume=True, program=fake_program())
+    assert done.state() == RunState.FINISHED

@@ -64,7 +64,7 @@ class DataTable(Table):
     interleave_probs: Annotated[NumberList, INTERLEAVED] = []
     """The probability of drawing from each data set, in the order of `dataset`. Empty: all the same."""
 
-    overwrite_cache: Annotated[bool, Form()] = False
+    overwrite_cache: Annotated[bool, Form(available=False)] = False
     """Prepare the rows again although the prepared ones are stored."""
 
     preprocessing_batch_size: Annotated[int, Field(ge=1), Form(unit="rows")] = 1000
