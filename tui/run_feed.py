@@ -245,7 +245,8 @@ def _seconds_left(reader: RunReader, state: RunState, step: int, total: int | No
 
 
 def _elapsed(status: Status | None, state: RunState) -> float | None:
-    """Seconds since this trainer started, until now or until its end."""
+    """Seconds that trainers have worked on the run, until now or until the last one's end."""
     if status is None or not status.started:
         return None
-    return max(0.0, (time.time() if state.alive else status.updated) - status.started)
+    until = time.time() if state.alive else status.updated
+    return status.seconds_before + max(0.0, until - status.started)

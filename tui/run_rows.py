@@ -131,7 +131,7 @@ class RunCatalogue:
             step=status.step,
             total_steps=status.total_steps,
             loss=status.loss,
-            elapsed=until - status.started if status.started else 0.0,
+            elapsed=status.seconds_before + until - status.started if status.started else 0.0,
             age=now - facts.created,
             checkpoints=checkpoints,
             bytes=size,

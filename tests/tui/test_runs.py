@@ -149,7 +149,7 @@ async def test_delete_asks_first(folder: Path) -> None:
 
 
 async def test_a_going_run_is_stopped_with_a_save_and_resumed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = write_run(folder / "first", steps=20, save_steps=10)
+    run = write_run(folder / "first", steps=20, save_steps=10, end="stopped")
     program = fake_program(steps=5000, delay=0.01, save_steps=5000)
     monkeypatch.setattr("tui.screens.runs.launch", lambda run, resume: launch(run, resume=resume, program=program))
     app = TrimtabApp(screen="runs")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from trainer.paths import runs_folder
-from trainer.run import run_place
+from trainer.run import free_run_name, run_place
 from tui.forms.model import FormModel
 
 
@@ -16,8 +15,4 @@ def next_run_folder(model: FormModel) -> Path:
     parent = folder or runs_folder()
     if name is not None:
         return parent / name
-    stem = re.sub(r"[^\w.+=-]+", "-", model.preset.name if model.preset else "run").lstrip("-._") or "run"
-    number = 1
-    while (parent / f"{stem}-{number}").exists():
-        number += 1
-    return parent / f"{stem}-{number}"
+    return parent / free_run_name(model.preset.name if model.preset else "run", parent)
