@@ -7,6 +7,8 @@ from collections.abc import Mapping
 OLDER_NAMES: Mapping[str, str] = {
     "target_modules": "lora.lora_target",
     "max_seq_length": "data.cutoff_len",
+    "train_file": "data.dataset",
+    "validation_file": "data.eval_dataset",
     "evaluation_strategy": "train.eval_strategy",
     "new_special_tokens": "model.add_special_tokens",
     "use_cache": "model.use_kv_cache",

@@ -59,16 +59,30 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A dialogue to learn from."""
+    """One row of any format as its stage needs it.
+
+    sft: `messages` ends with an answer. dpo, rm: `messages` is the prompt, `chosen` and `rejected` the two ways to go
+    on. kto: `messages` ends with the answer that `kto_tag` judges. ppo, grpo: `messages` is the prompt, `reference` the
+    answer that the row had. pt: `text`, and no messages.
+    """
 
     messages: tuple[Message, ...]
     source: SourceReference
     tools: tuple[Mapping[str, Any], ...] = ()
+    chosen: tuple[Message, ...] = ()
+    rejected: tuple[Message, ...] = ()
+    kto_tag: bool | None = None
+    text: str | None = None
+    reference: str | None = None
+    images: tuple[str, ...] = ()
+    videos: tuple[str, ...] = ()
+    audios: tuple[str, ...] = ()
 
     @property
     def length(self) -> int:
-        """Characters of the messages, without what the template adds and without tool calls."""
-        return sum(len(message.content or "") for message in self.messages)
+        """Characters of text and messages, without what the template adds and without tool calls."""
+        turns = (*self.messages, *self.chosen, *self.rejected)
+        return len(self.text or "") + sum(len(message.content or "") for message in turns)
 
 
 @dataclass(frozen=True, slots=True)

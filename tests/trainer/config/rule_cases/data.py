@@ -4,7 +4,6 @@ from tests.trainer.config.rule_cases.case import Case, case
 
 DATA_CASES: tuple[Case, ...] = (
     case("not_available_yet", "use_unsloth is not available yet: leave it at false", model__use_unsloth=True),
-    case("not_available_yet", "template is not available yet: leave it at unset", data__template="qwen"),
     case(
         "choice_not_available_yet",
         "flash_attn = fa2 is not available yet: choose auto or disabled or sdpa",
