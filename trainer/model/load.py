@@ -21,6 +21,11 @@ def compute_dtype(recipe: Recipe) -> torch.dtype:
     return torch.float16 if recipe.train.fp16 else torch.float32
 
 
+def attention_name(recipe: Recipe) -> str:
+    """The name that transformers has for the recipe's attention."""
+    return _ATTENTION[recipe.model.flash_attn]
+
+
 def base_model_path(recipe: Recipe) -> str:
     """Where the base model is: a folder or a hub id.
 
@@ -44,7 +49,7 @@ def load_model(recipe: Recipe) -> Any:
         model = AutoModelForCausalLM.from_pretrained(
             name,
             dtype=compute_dtype(recipe),
-            attn_implementation=_ATTENTION[recipe.model.flash_attn],
+            attn_implementation=attention_name(recipe),
             revision=recipe.model.model_revision,
             cache_dir=recipe.model.cache_dir,
             low_cpu_mem_usage=recipe.model.low_cpu_mem_usage,

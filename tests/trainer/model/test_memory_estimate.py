@@ -1,0 +1,179 @@
+"""The memory estimate against what PyTorch's profiler sees in a real training step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import make_tiny_model
+from trainer.config import Hardware, Recipe, load_preset, resolve
+from trainer.errors import UserError
+from trainer.estimate import answer
+from trainer.model.memory import Device, estimate_memory
+
+GIBI = 2**30
+CPU = Hardware(cuda=False, bf16=False, gpu_count=0, cpu_cores=2)
+GPU = Hardware(cuda=True, bf16=True, gpu_count=1, cpu_cores=8)
+
+
+def recipe(model: Path, *settings: str, hardware: Hardware = CPU) -> Recipe:
+    overrides = [f"model_name_or_path={model}", "dataset=none", *settings]
+    return resolve(load_preset("base", overrides=overrides).recipe, hardware).recipe
+
+
+def write_config(folder: Path, **values: Any) -> Path:
+    """The shape of a model without weights."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": 32000,
+        "hidden_size": 4096,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 32,
+    }
+    (folder / "config.json").write_text(json.dumps({**shape, **values}), encoding="utf-8")
+    return folder
+
+
+def measured_peak(settings: Recipe, batch: int, length: int) -> int:
+    """Bytes that a second training step holds at most, written out plainly."""
+    import torch
+    from torch.profiler import ProfilerActivity, profile
+    from transformers import AutoModelForCausalLM
+    from trl.trainer.utils import add_fused_lm_head
+
+    from trainer.model.prepare import prepare_model
+
+    model = AutoModelForCausalLM.from_pretrained(settings.model.model_name_or_path, dtype=torch.float32)
+    add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
+    model = prepare_model(model, settings).train()
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(trained)
+    ids = torch.zeros((batch, length), dtype=torch.long)
+
+    def step() -> None:
+        outputs = model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=ids, fused_lm_head=True)
+        (-outputs.log_probs.sum() / ids.numel()).backward()
+        del outputs
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    step()
+    state = [value for each in optimizer.state.values() for value in each.values()]
+    held = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in [*model.parameters(), *state]}
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        step()
+    current = peak = 0
+    for event in record.profiler.kineto_results.events():
+        if event.name() == "[memory]":
+            current += event.nbytes()
+            peak = max(peak, current)
+    return sum(held.values()) + peak
+
+
+@pytest.mark.parametrize("method", ["lora", "full", "freeze"])
+def test_estimate_is_within_five_per_cent_of_a_real_step(tmp_path: Path, method: str) -> None:
+    model = make_tiny_model(tmp_path / "model", layers=6)
+    settings = recipe(
+        model,
+        f"finetuning_type={method}",
+        "per_device_train_batch_size=4",
+        "gradient_accumulation_steps=1",
+        "cutoff_len=256",
+    )
+    estimate = estimate_memory(settings, is_gpu=False)
+    assert estimate.tensors == pytest.approx(measured_peak(settings, 4, 256), rel=0.05)
+    assert estimate.layers == 6
+
+
+def test_parts_of_full_training_are_counted_right(tmp_path: Path) -> None:
+    """Seven billion parameters in float32: weights, gradients and two moments, 4 bytes each."""
+    model = write_config(tmp_path / "model")
+    estimate = estimate_memory(recipe(model, "finetuning_type=full"), is_gpu=False)
+    parameters = 2 * 32000 * 4096 + 32 * (4 * 4096**2 + 3 * 4096 * 11008 + 2 * 4096) + 4096
+    assert estimate.trained_weights == estimate.gradients == 4 * parameters
+    assert estimate.optimizer == pytest.approx(8 * parameters, rel=1e-3)
+    assert estimate.total == estimate.tensors + estimate.overhead
+
+
+def test_a_lora_run_says_what_would_make_it_fit(tmp_path: Path) -> None:
+    model = write_config(tmp_path / "model")
+    settings = recipe(
+        model,
+        "disable_gradient_checkpointing=true",
+        "per_device_train_batch_size=4",
+        "gradient_accumulation_steps=2",
+        hardware=GPU,
+    )
+    told = answer(settings, Device("a GPU", True, 24 * GIBI, 23 * GIBI))
+    assert told.verdict == "no"
+    changes = [dict(saving.change) for saving in told.savings]
+    assert {"train.per_device_train_batch_size": 2, "train.gradient_accumulation_steps": 4} in changes
+    assert {"model.disable_gradient_checkpointing": False, "train.gradient_checkpointing": True} in changes
+    assert all(saving.total < told.memory.total for saving in told.savings)
+    assert [saving.total for saving in told.savings] == sorted(saving.total for saving in told.savings)
+
+
+def test_what_fits_gets_no_advice(tmp_path: Path) -> None:
+    told = answer(recipe(make_tiny_model(tmp_path / "model")), Device("CPU", False, 8 * GIBI, 8 * GIBI))
+    assert (told.verdict, told.savings) == ("fits", ())
+
+
+def test_rows_shorter_than_the_cutoff_need_less(tmp_path: Path) -> None:
+    settings = recipe(make_tiny_model(tmp_path / "model"), "cutoff_len=512", "per_device_train_batch_size=8")
+    short, long = (estimate_memory(settings, is_gpu=False, length=length) for length in (64, 4096))
+    assert short.tensors < long.tensors
+    assert (short.length, long.length) == (64, 512)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model_type": "gemma3_text", "architectures": ["Gemma3ForCausalLM"], "num_hidden_layers": 12},
+        {"model_type": "mistral", "architectures": ["MistralForCausalLM"]},
+    ],
+    ids=lambda values: str(values["model_type"]),
+)
+def test_other_architectures_extend_to_all_layers(tmp_path: Path, values: dict[str, Any]) -> None:
+    """The estimate of many layers equals that of the same model simulated whole."""
+    small = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4, "num_key_value_heads": 2}
+    shape = {"num_hidden_layers": 8, "head_dim": 16, "vocab_size": 512, **small, **values}
+    settings = recipe(write_config(tmp_path / "model", **shape), "finetuning_type=lora", "cutoff_len=64")
+    extended = estimate_memory(settings, is_gpu=False)
+    from trainer.model.memory.blueprint import read_config
+    from trainer.model.memory.simulate import simulate
+
+    assert not extended.is_formula
+    whole = simulate(
+        settings,
+        read_config(settings),
+        batch=settings.train.per_device_train_batch_size,
+        length=64,
+        checkpointing=False,
+        is_gpu=False,
+    )
+    assert extended.tensors == pytest.approx(max(whole.passes, whole.update), rel=0.01)
+
+
+def test_a_model_that_cannot_be_simulated_gets_a_formula_and_says_so(tmp_path: Path) -> None:
+    """Grouped matrix products of experts have no fake form in float32."""
+    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64, "head_dim": 16}
+    shape = {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 4}
+    model = write_config(tmp_path / "model", model_type="qwen3_moe", vocab_size=512, **shape, **experts)
+    estimate = estimate_memory(recipe(model, "finetuning_type=full", "cutoff_len=64"), is_gpu=False)
+    assert estimate.is_formula
+    assert estimate.trained_weights == estimate.gradients == estimate.optimizer // 2
+    assert estimate.activations + estimate.logits > 0
+
+
+def test_a_freeze_that_asks_for_more_layers_than_there_are_is_refused(tmp_path: Path) -> None:
+    settings = recipe(make_tiny_model(tmp_path / "model"), "finetuning_type=freeze", "freeze_trainable_layers=5")
+    with pytest.raises(UserError, match="this model has 2 layers"):
+        estimate_memory(settings, is_gpu=False)

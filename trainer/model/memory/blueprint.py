@@ -1,0 +1,109 @@
+"""The model of a recipe with shapes and number formats but no numbers, of any number of layers. Not for measuring it.
+
+It goes through the same preparation as the real one: the method's choice of weights, their precision, the adapters.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from peft import PeftConfig, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM
+from trl.trainer.utils import add_fused_lm_head
+
+from trainer.config import Recipe
+from trainer.errors import UserError
+from trainer.model.load import attention_name, base_model_path, compute_dtype
+from trainer.model.prepare import prepare_model
+
+
+def read_config(recipe: Recipe) -> Any:
+    """The configuration of the recipe's model; its weights need not be there.
+
+    Raises:
+        UserError: when there is none, or this transformers does not know the architecture.
+    """
+    name = base_model_path(recipe)
+    try:
+        return AutoConfig.from_pretrained(
+            name, revision=recipe.model.model_revision, cache_dir=recipe.model.cache_dir, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise UserError(f"the model's configuration cannot be read: {reason}", field="model_name_or_path") from error
+
+
+def layer_count(config: Any) -> int:
+    """How many layers the language model has."""
+    return int(config.get_text_config().num_hidden_layers)
+
+
+def layer_period(config: Any) -> int:
+    """After how many layers the kinds of layers repeat: 1 where all are alike."""
+    kinds = getattr(config.get_text_config(), "layer_types", None) or ["one"]
+    for period in range(1, len(kinds)):
+        if all(kind == kinds[number % period] for number, kind in enumerate(kinds)):
+            return period
+    return len(kinds) if len(set(kinds)) > 1 else 1
+
+
+def with_layers(config: Any, layers: int) -> Any:
+    """A copy of `config` for a model of `layers` layers."""
+    changed = copy.deepcopy(config)
+    text = changed.get_text_config()
+    text.num_hidden_layers = layers
+    kinds = getattr(text, "layer_types", None)
+    if kinds:
+        text.layer_types = [kinds[number % len(kinds)] for number in range(layers)]
+    return changed
+
+
+def build_blueprint(recipe: Recipe, config: Any, *, checkpointing: bool) -> Any:
+    """The model on torch's meta device, prepared as for training.
+
+    Raises:
+        UserError: when the method does not fit this model.
+    """
+    config._attn_implementation = attention_name(recipe)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=compute_dtype(recipe))
+        add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
+        model = _prepared(model, recipe)
+    model.config.use_cache = False
+    if checkpointing:
+        kwargs = {"use_reentrant": recipe.model.use_reentrant_gc}
+        model.gradient_checkpointing_enable(gradient_checkpointing_kwargs=kwargs)
+        if any(not parameter.requires_grad for parameter in model.parameters()):
+            model.enable_input_require_grads()
+    return model.train()
+
+
+def _prepared(model: Any, recipe: Recipe) -> Any:
+    """As `prepare_model`; an adapter to go on with is taken by its shape, because there are no weights to load."""
+    adapters = list(recipe.model.adapter_name_or_path or [])
+    if not adapters:
+        return prepare_model(model, recipe)
+    model = get_peft_model(model, PeftConfig.from_pretrained(adapters[-1]))
+    if not recipe.method.pure_bf16:
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.to(torch.float32)
+    return model
+
+
+def materialize(model: Any) -> None:
+    """Put empty tensors of the current (fake) mode in the place of meta ones; shared weights stay shared."""
+    made: dict[int, torch.nn.Parameter] = {}
+    for module in model.modules():
+        for name, parameter in module._parameters.items():
+            if parameter is None:
+                continue
+            if id(parameter) not in made:
+                empty = torch.empty(parameter.shape, dtype=parameter.dtype)
+                made[id(parameter)] = torch.nn.Parameter(empty, requires_grad=parameter.requires_grad)
+            module._parameters[name] = made[id(parameter)]
+        for name, buffer in module._buffers.items():
+            if buffer is not None:
+                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype)

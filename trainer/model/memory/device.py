@@ -1,0 +1,33 @@
+"""What a device needs beside the tensors that PyTorch counts, and what of it is free. All constants stand here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GIBI = 2**30
+# CUDA context and kernels loaded by PyTorch: 0.45 to 0.6 GB on data centre cards (seen in nvidia-smi as the difference
+# to torch.cuda.memory_reserved after the first kernel).
+CUDA_CONTEXT = int(0.55 * GIBI)
+# cuBLAS keeps 32 MiB per handle and stream on Hopper, 8 MiB before (CUBLAS_WORKSPACE_CONFIG in NVIDIA's manual).
+CUDA_WORKSPACE = 32 * 2**20
+# What the caching allocator holds beyond what tensors fill: 3 to 8 % in PyTorch's own reports for training loops.
+CUDA_FRAGMENTATION = 0.05
+# Interpreter, torch, transformers, tokenizers in memory before the first weight: seen with `trimtab demo`.
+PROCESS = int(0.75 * GIBI)
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where a run would train. Bytes; None where the driver does not tell."""
+
+    name: str
+    is_gpu: bool
+    total: int | None
+    free: int | None
+
+
+def overhead(tensors: int, *, is_gpu: bool) -> int:
+    """Bytes that a process takes beside `tensors` bytes of tensors."""
+    if not is_gpu:
+        return PROCESS
+    return CUDA_CONTEXT + CUDA_WORKSPACE + round(tensors * CUDA_FRAGMENTATION)
