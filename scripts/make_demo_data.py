@@ -69,6 +69,18 @@ DATASETS: dict[str, Row] = {
         "columns": {"messages": "messages", "tools": "tools"},
         "tags": {**MESSAGE_TAGS, "observation_tag": "tool", "function_tag": "function"},
     },
+    "preference_sample": {
+        "file_name": "preference_sample.json",
+        "ranking": True,
+        "columns": {"prompt": "instruction", "query": "input", "chosen": "chosen", "rejected": "rejected"},
+    },
+    "kto_sample": {
+        "file_name": "kto_sample.jsonl",
+        "formatting": "sharegpt",
+        "columns": {"messages": "messages", "kto_tag": "label"},
+        "tags": MESSAGE_TAGS,
+    },
+    "text_sample": {"file_name": "text_sample.jsonl", "columns": {"prompt": "text"}},
 }
 
 
@@ -151,6 +163,41 @@ def tools_rows(rng: random.Random) -> list[Row]:
     return [{"messages": list(row.messages), "tools": [WEATHER_TOOL]} for row in drawn]
 
 
+def _answers(rng: random.Random) -> list[tuple[str, str, str]]:
+    """Questions, each with its right answer and with the answer to another question of its kind."""
+    found = list[tuple[str, str, str]]()
+    for chinese, drawn in _exchanges(rng, SAMPLE_ROWS):
+        other = drawn
+        while other.answer == drawn.answer:
+            other = text.exchange(rng, chinese, drawn.task)
+        found.append((drawn.question, drawn.answer, other.answer))
+    return found
+
+
+def preference_rows(rng: random.Random) -> list[Row]:
+    """A right and a wrong answer to each question."""
+    return [
+        {"instruction": question, "input": "", "chosen": right, "rejected": wrong}
+        for question, right, wrong in _answers(rng)
+    ]
+
+
+def kto_rows(rng: random.Random) -> list[Row]:
+    """Single answers, right ones and wrong ones by turns, each marked as what it is."""
+    rows = list[Row]()
+    for place, (question, right, wrong) in enumerate(_answers(rng)):
+        good = place % 2 == 0
+        turns = [{"role": "user", "content": question}, {"role": "assistant", "content": right if good else wrong}]
+        rows.append({"messages": turns, "label": good})
+    return rows
+
+
+def text_rows(rng: random.Random) -> list[Row]:
+    """Plain text for pre-training, two statements each."""
+    drawn = [[one.answer for _, one in _exchanges(rng, 2)] for _ in range(SAMPLE_ROWS)]
+    return [{"text": " ".join(answers)} for answers in drawn]
+
+
 def write(folder: Path, name: str, rows: Sequence[Row] | Row) -> None:
     """A list as .json with one row a line or as .jsonl, an object as indented .json."""
     if isinstance(rows, dict):
@@ -171,6 +218,10 @@ def write_all(folder: Path) -> None:
     write(folder, "messages_sample.jsonl", messages_rows(rng))
     write(folder, "sharegpt_sample.json", sharegpt_rows(rng))
     write(folder, "tools_sample.jsonl", tools_rows(rng))
+    rng = random.Random(11)
+    write(folder, "preference_sample.json", preference_rows(rng))
+    write(folder, "kto_sample.jsonl", kto_rows(rng))
+    write(folder, "text_sample.jsonl", text_rows(rng))
     write(folder, "dataset_info.json", DATASETS)
 
 

@@ -85,6 +85,27 @@ async def _take() -> None:
             await pilot.press("f2")
             await _wait(pilot, 4)
         _save(pilot, "chat")
+    await _take_data()
+
+
+async def _take_data() -> None:
+    """The Data screen on a shipped set: a row as it stands in the file, as the model reads it, as tokens; the check."""
+    from tui.app import TrimtabApp
+
+    app = TrimtabApp(screen="data")
+    app.data_request = "messages_sample"
+    async with app.run_test(size=WIDE) as pilot:
+        await _wait(pilot, 3)
+        for key, name in (("r", "data-raw"), ("d", "data-rendered"), ("t", "data-tokens")):
+            await pilot.press(key)
+            await _wait(pilot, 1)
+            _save(pilot, name)
+        app.draft_recipe().set("data.cutoff_len", 64)
+        app.open_data("demo_replay")
+        await _wait(pilot, 1)
+        await pilot.press("c")
+        await _wait(pilot, 4)
+        _save(pilot, "data-check")
 
 
 def main() -> None:

@@ -28,6 +28,8 @@ _CPU = Hardware(cuda=False, bf16=False, gpu_count=0, cpu_cores=2)
 def train_in_child(folder: str, resume: bool, environment: dict[str, str]) -> None:
     """What a trainer process does, with its output in the run's log; runs in the forked child."""
     os.environ.update(environment)
+    # It dies with the tests, as a daemon does, but may have children: the processes of a data loader.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     os.setsid()
     log = os.open(Path(folder) / "trainer.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)

@@ -1,4 +1,4 @@
-"""The worker processes: `python -m trainer train RUN [--resume]`, `chat`, `preflight`. Not the user's command line."""
+"""The worker processes, `python -m trainer <verb>`: train, chat, preflight, estimate. Not the command line."""
 
 from __future__ import annotations
 
@@ -18,17 +18,40 @@ def main(argv: list[str] | None = None) -> int:
     train.add_argument("run", type=Path)
     train.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint")
     verbs.add_parser("chat", help="answer chat requests, JSON lines on stdin and stdout")
+    verbs.add_parser("data", help="answer requests about data sets, JSON lines on stdin and stdout")
     verbs.add_parser("preflight", help="a recipe as TOML on stdin, its findings as JSON on stdout")
+    verbs.add_parser("estimate", help="a resolved recipe as TOML on stdin, its memory as JSON on stdout")
     arguments = parser.parse_args(argv)
     if arguments.verb == "train":
         from trainer.training import train as run_training
 
         return run_training(arguments.run, resume=arguments.resume)
     if arguments.verb == "chat":
-        from trainer.chat.worker import serve
+        from trainer.chat.worker import serve as serve_chat
 
-        return serve()
+        return serve_chat()
+    if arguments.verb == "data":
+        from trainer.data.worker import serve as serve_data
+
+        return serve_data()
+    if arguments.verb == "estimate":
+        return _estimate()
     return _preflight()
+
+
+def _estimate() -> int:
+    from trainer.config import Recipe
+    from trainer.errors import UserError
+    from trainer.estimate import answer, training_device
+
+    recipe = Recipe.model_validate(tomllib.loads(sys.stdin.read()))
+    try:
+        told = answer(recipe, training_device())
+    except UserError as error:
+        json.dump({"error": str(error)}, sys.stdout)
+        return 0
+    json.dump({**asdict(told), "total": told.memory.total, "verdict": told.verdict}, sys.stdout)
+    return 0
 
 
 def _preflight() -> int:

@@ -36,6 +36,19 @@ def data_folder() -> Path:
     return _xdg("XDG_DATA_HOME", ".local/share")
 
 
+def cache_folder() -> Path:
+    """What can be made or fetched again: prepared rows, downloaded data sets; may be deleted at any time."""
+    return _xdg("XDG_CACHE_HOME", ".cache")
+
+
+def hugging_face_cache() -> Path:
+    """Where the clients of the Hugging Face hub keep models and data sets."""
+    if os.environ.get("HF_HUB_CACHE"):
+        return Path(os.environ["HF_HUB_CACHE"]).expanduser()
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return Path(os.environ.get("HF_HOME") or caches / "huggingface").expanduser() / "hub"
+
+
 def user_presets_folder() -> Path:
     """The user's own presets; one of the same name hides a shipped one."""
     return config_folder() / "presets"

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.config import Hardware, Recipe
-from trainer.data import PreparedData, prepare
+from trainer.data import DataReport, PreparedData, prepare
+from trainer.data.check import findings_at_start
 from trainer.engine.messages import Words, words
 from trainer.engine.redaction import redact_output
 from trainer.errors import UserError
@@ -43,11 +44,14 @@ def train(folder: Path, *, resume: bool) -> int:
 
 
 def _train(session: RunSession, *, resume: bool) -> int:
+    from trainer.engine.preparation import PreparationProgress
+
     recipe = session.run.recipe()
     session.phase("preparing", "reading data")
-    data = prepare(recipe)
-    for finding in data.report.findings(on_bad_row=recipe.data.on_bad_row):
-        session.finding(finding.severity, finding)
+    data = prepare(recipe, progress=PreparationProgress(session))
+    if data.stream is None:
+        for finding in findings_at_start(recipe, data.report):
+            session.finding(finding.severity, finding)
     session.phase("preparing", "importing torch and the trainers")
     _choose_device(session)
     # The rows are encoded: workers that are forked from here on need no threads of the tokenizer, and cannot have them.
@@ -91,6 +95,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
     except NotFinite as error:
         session.end("failed", error.said, int(trainer.state.global_step))
         return 1
+    _tell_of_the_stream(session, trainer)
     step = int(trainer.state.global_step)
     if recipe.train.do_eval and trainer.eval_dataset is not None and not trainer.stopped:
         with suppress(EvaluationInterrupted):
@@ -121,6 +126,14 @@ def _finish_what_was_done(session: RunSession, trainer: Any, checkpoint: Checkpo
     return 0
 
 
+def _tell_of_the_stream(session: RunSession, trainer: Any) -> None:
+    """Which rows of a stream were left out; only now all that were read are known."""
+    if trainer.rows_read:
+        report = DataReport.together([counts.report(0.0) for counts in trainer.rows_read.values()])
+        for finding in report.findings(on_bad_row="skip"):
+            session.finding(finding.severity, finding, int(trainer.state.global_step))
+
+
 def _summary(trainer: Any, step: int) -> Words:
     """How a run that was not stopped by anybody ended."""
     best = trainer.state.best_global_step
@@ -135,7 +148,7 @@ def _summary(trainer: Any, step: int) -> Words:
 def _build(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:
     from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallback, set_seed
 
-    from trainer.model.load import load_model, load_tokenizer
+    from trainer.model.load import load_model, load_tokenizer, set_stop_tokens
     from trainer.model.prepare import count_parameters, prepare_model
     from trainer.model.threads import choose_threads
     from trainer.stages.sft import build_sft_trainer
@@ -144,7 +157,9 @@ def _build(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:
     tokenizer = load_tokenizer(recipe)
     # Adapters start from random weights: the seed stands before them.
     set_seed(recipe.train.seed)
-    model = prepare_model(load_model(recipe), recipe)
+    model = load_model(recipe)
+    set_stop_tokens(model, tokenizer, recipe)
+    model = prepare_model(model, recipe)
     count = count_parameters(model)
     threads = choose_threads(count.total)
     if recipe.model.adapter_name_or_path:

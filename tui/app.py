@@ -1,4 +1,4 @@
-"""The cockpit: one Textual app, five numbered screens, one run in the foreground. Not for what a screen does.
+"""The cockpit: one Textual app, six numbered screens, one run in the foreground. Not for what a screen does.
 
 Nothing that matters lives here: kill the cockpit at any moment and open it again, and it shows the same.
 """
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
     from trainer.run import RunDirectory, RunState
+    from tui.forms.model import FormModel
 
 
 _REMEMBER_SECONDS = 2.0
@@ -76,6 +77,12 @@ def _presets_screen() -> Screen[None]:
     return PresetsScreen()
 
 
+def _data_screen() -> Screen[None]:
+    from tui.screens.data import DataScreen
+
+    return DataScreen()
+
+
 def _ordered_commands() -> type[Provider]:
     from tui.palette import OrderedCommands
 
@@ -96,6 +103,7 @@ class TrimtabApp(App[int]):
         "runs": _runs_screen,
         "chat": _chat_screen,
         "presets": _presets_screen,
+        "data": _data_screen,
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
@@ -120,6 +128,12 @@ class TrimtabApp(App[int]):
         """Its state, as last looked up."""
         self.setup_request: str | None = preset
         """The preset that Setup is asked to open; Setup takes it in `on_shown` and sets it to None."""
+        self.setup_field: str = ""
+        """The field that Setup is asked to put the cursor on; Setup takes it in `on_shown` and sets it to nothing."""
+        self.data_request: str | None = None
+        """The set that Data is asked to open; Data takes it in `on_shown` and sets it to None."""
+        self.draft: FormModel | None = None
+        """The settings of the next run: Setup edits them, Data looks at the rows with them. None: not begun yet."""
         self.chat_request: ChatRequest | None = None
         """What Chat is asked to open; Chat takes it in `on_shown` and sets it to None."""
         self.feed = RunFeed(self.post_message)
@@ -162,6 +176,24 @@ class TrimtabApp(App[int]):
         """Open Setup, with a preset loaded when one is named."""
         self.setup_request = preset
         self.show_screen("setup")
+
+    def open_setup_at(self, field: str) -> None:
+        """Open Setup with the cursor on a field."""
+        self.setup_field = field
+        self.show_screen("setup")
+
+    def open_data(self, name: str | None = None) -> None:
+        """Open the Data screen, with a set open when one is named."""
+        self.data_request = name
+        self.show_screen("data")
+
+    def draft_recipe(self) -> FormModel:
+        """The settings of the next run, begun with the first preset where Setup was not opened yet."""
+        if self.draft is None:
+            from tui.screens.setup import first_draft
+
+            self.draft = first_draft()
+        return self.draft
 
     def show_screen(self, mode: str) -> None:
         """Bring a screen to the front; `on_shown` of the screen follows, also when it is there already."""

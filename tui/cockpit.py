@@ -13,7 +13,7 @@ from tui import settings
 from tui.guardian import guarded
 from tui.locale import set_language, text
 
-SCREENS = ("setup", "dashboard", "runs", "chat", "presets")
+SCREENS = ("setup", "dashboard", "runs", "chat", "presets", "data")
 
 
 def open_cockpit(*, screen: str = "dashboard", run: Path | None = None, preset: str | None = None) -> int:

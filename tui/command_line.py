@@ -31,6 +31,8 @@ COMMANDS: dict[str, str] = {
     "delete": "runs",
     "chat": "chat",
     "check": "check",
+    "data": "data",
+    "estimate": "estimate",
     "presets": "presets",
     "params": "params",
     "doctor": "doctor",
@@ -45,6 +47,7 @@ _MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code; nothing but a bug leaves this function as an exception."""
+    _open_what_is_closed()
     _forgive_odd_characters()
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
@@ -128,6 +131,14 @@ def _fail(message: str) -> int:
     with contextlib.suppress(OSError):
         print(text("command_line.error", message=message), file=sys.stderr)
     return USAGE_EXIT
+
+
+def _open_what_is_closed() -> None:
+    """Started with `>&-` there is no standard output: what is printed goes nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # In this order each gets the number that was free, so that no file of ours becomes standard output.
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - open until the process ends
 
 
 def _forgive_odd_characters() -> None:

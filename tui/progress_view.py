@@ -180,12 +180,14 @@ class RichView:
 
 
 def _bar(progress: Progress) -> RenderableType:
-    total = progress.total_steps
-    count = f"{progress.step}/{total}" if total else str(progress.step)
+    done, total = progress.step, progress.total_steps
+    if progress.state is RunState.PREPARING and progress.total_rows:
+        done, total = progress.rows, max(progress.rows, progress.total_rows)
+    count = f"{done}/{total}" if total else str(done)
     row = Table.grid(padding=(0, 1), expand=True)
     row.add_column(ratio=1)
     row.add_column(no_wrap=True)
-    row.add_row(ProgressBar(total=total or 1, completed=min(progress.step, total or 0)), count)
+    row.add_row(ProgressBar(total=total or 1, completed=min(done, total or 0)), count)
     return row
 
 

@@ -7,26 +7,16 @@ worker dies with us, because its standard input closes. Not for runs: those outl
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import subprocess
 import sys
-import tempfile
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from queue import SimpleQueue
 
-import trainer
 from trainer.errors import UserError
 from tui.chat_target import ChatTarget, chat_target
 from tui.locale import text
+from tui.worker_process import WorkerProcess
 
 __all__ = ["ChatClient", "ChatTarget", "Done", "Loaded", "Token", "chat_target"]
-
-_EXIT_SECONDS = 3.0
-_LOG_TAIL_BYTES = 8192
 
 
 @dataclass(frozen=True)
@@ -56,16 +46,6 @@ class Done:
     stopped: bool
 
 
-@dataclass(frozen=True)
-class _Ended:
-    """Sent to whoever waits when the worker is gone."""
-
-    code: int | None
-
-
-_Reply = dict[str, object] | _Ended
-
-
 class ChatClient:
     """A chat worker process: start, load, generate, stop, close. One request at a time; any thread may stop or close.
 
@@ -74,7 +54,7 @@ class ChatClient:
 
     def __init__(self, command: Sequence[str] | None = None) -> None:
         self._command = tuple(command or (sys.executable, "-P", "-m", "trainer", "chat"))
-        self._worker: _Worker | None = None
+        self._worker: WorkerProcess | None = None
         self._loaded: Loaded | None = None
 
     @property
@@ -100,7 +80,7 @@ class ChatClient:
         """
         if not self.alive:
             self.close()
-            self._worker = _Worker(self._command)
+            self._worker = WorkerProcess(self._command, "chat")
 
     def load(self, target: ChatTarget) -> Loaded:
         """Load a model and wait until it is there, starting the worker if need be.
@@ -165,154 +145,10 @@ class ChatClient:
         if worker is not None:
             worker.end()
 
-    def _living(self) -> _Worker:
+    def _living(self) -> WorkerProcess:
         if self._worker is None:
             raise UserError(text("chat.not_started"))
         return self._worker
-
-
-class _Worker:
-    """One life of the process: its pipes, the thread that reads them, and the requests that wait for a reply."""
-
-    def __init__(self, command: Sequence[str]) -> None:
-        self._replies: dict[int, SimpleQueue[_Reply]] = {}
-        self._number = 0
-        # Two locks: the reader must go on while a long request is being written, else both sides wait for each other.
-        self._replies_lock = threading.Lock()
-        self._write_lock = threading.Lock()
-        # It has no name: however we end, nothing is left behind.
-        self._log = tempfile.TemporaryFile("w+b", prefix="trimtab-chat-")  # noqa: SIM115 - closed by end()
-        try:
-            # A session of its own: Ctrl-C in the terminal must stop an answer, not the worker that gives it.
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-                env=_environment(),
-            )
-        except OSError as error:
-            self._log.close()
-            raise UserError(text("chat.cannot_start", error=error.strerror or error)) from error
-        threading.Thread(target=self._read, name="chat-reader", daemon=True).start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process runs."""
-        return self.process.poll() is None
-
-    @contextlib.contextmanager
-    def request(self, verb: str, arguments: Mapping[str, object]) -> Iterator[Iterator[dict[str, object]]]:
-        """Send one numbered request and hand out its replies; an error among them is raised as UserError."""
-        inbox: SimpleQueue[_Reply] = SimpleQueue()
-        with self._replies_lock:
-            self._number += 1
-            number = self._number
-            self._replies[number] = inbox
-        try:
-            self.send({"do": verb, **arguments, "id": number})
-            yield self._answers(inbox)
-        finally:
-            with self._replies_lock:
-                self._replies.pop(number, None)
-
-    def send(self, request: Mapping[str, object]) -> None:
-        """Write one line to the worker.
-
-        Raises:
-            UserError: the worker is gone.
-        """
-        line = json.dumps(request, ensure_ascii=False) + "\n"
-        try:
-            with self._write_lock:
-                if self.process.stdin is not None:
-                    self.process.stdin.write(line)
-                    self.process.stdin.flush()
-        except (OSError, ValueError) as error:
-            raise self._ended(self._exit_code()) from error
-
-    def end(self) -> None:
-        """Close the worker's input, which is its sign to leave; insist if it stays."""
-        if self.process.stdin is not None:
-            with contextlib.suppress(OSError, ValueError):
-                self.process.stdin.close()
-        for insist, seconds in ((self.process.terminate, 0.3), (self.process.kill, 1.0)):
-            try:
-                self.process.wait(timeout=seconds)
-                break
-            except subprocess.TimeoutExpired:
-                insist()
-        self.process.wait()
-        self._log.close()
-
-    def _answers(self, inbox: SimpleQueue[_Reply]) -> Iterator[dict[str, object]]:
-        while True:
-            reply = inbox.get()
-            if isinstance(reply, _Ended):
-                raise self._ended(reply.code)
-            if reply.get("event") == "error":
-                raise UserError(" ".join(str(reply.get("text") or text("chat.unknown_error")).split()))
-            yield reply
-
-    def _ended(self, code: int | None) -> UserError:
-        return UserError(text("chat.worker_ended", code="?" if code is None else code), hint=self._last_line() or None)
-
-    def _last_line(self) -> str:
-        """The last line that says something in the worker's log: with Python, the exception itself."""
-        try:
-            # Not seek and read: the worker writes at the same place in the file.
-            descriptor = self._log.fileno()
-            start = max(0, os.fstat(descriptor).st_size - _LOG_TAIL_BYTES)
-            lines = os.pread(descriptor, _LOG_TAIL_BYTES, start).decode("utf-8", "replace").splitlines()
-        except (OSError, ValueError):
-            return ""
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
-
-    def _exit_code(self) -> int | None:
-        """The exit status of a worker whose pipes are closed; killed when it lives on without them."""
-        try:
-            return self.process.wait(timeout=_EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
-
-    def _read(self) -> None:
-        """The reader thread: hands each reply to the request it belongs to, until the pipe closes."""
-        if self.process.stdout is not None:
-            with contextlib.suppress(OSError, ValueError), self.process.stdout as lines:
-                for line in lines:
-                    self._deliver(line)
-        code = self._exit_code()
-        with self._replies_lock:
-            waiting = list(self._replies.values())
-        for inbox in waiting:
-            inbox.put(_Ended(code))
-
-    def _deliver(self, line: str) -> None:
-        try:
-            reply = json.loads(line)
-        except ValueError:
-            return  # a library printed on standard output: not ours to show
-        if not isinstance(reply, dict):
-            return
-        number = reply.get("id")
-        with self._replies_lock:
-            if isinstance(number, int):
-                inboxes = [self._replies[number]] if number in self._replies else []
-            else:
-                # An error that belongs to no request concerns whoever waits.
-                inboxes = list(self._replies.values()) if reply.get("event") == "error" else []
-        for inbox in inboxes:
-            inbox.put(reply)
-
-
-def _environment() -> dict[str, str]:
-    """Ours, with the package that we were imported from in front: `-P` keeps a `trainer` of the current folder out."""
-    places = [str(Path(trainer.__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(place for place in places if place)}
 
 
 def _done(reply: Mapping[str, object]) -> Done:

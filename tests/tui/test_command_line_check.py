@@ -34,7 +34,7 @@ BAD_INPUTS = {
     "data missing": ("mine", ('dataset=["/nowhere/rows.jsonl"]',), ("/nowhere/rows.jsonl", "Check the path")),
     "row broken": ("mine", ('dataset=["rows.jsonl"]',), ("rows.jsonl:2", "data.on_bad_row")),
     "all labels masked": ("mine", ("cutoff_len=4",), ("all labels are masked", "data.cutoff_len=64")),
-    "not available yet": ("mine", ("stage=dpo",), ("not available yet",)),
+    "not available yet": ("mine", ("stage=dpo", 'dataset=["preference_sample"]'), ("not available yet",)),
 }
 
 

@@ -265,6 +265,25 @@ def test_the_plan_is_arithmetic(demo: FormModel) -> None:
     assert (unknown.steps, unknown.saves) == (None, None)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{"data.packing": True}, {"data.neat_packing": True}, {"data.streaming": True}],
+    ids=lambda values: next(iter(values)),
+)
+def test_steps_are_not_told_where_rows_are_not_sequences(demo: FormModel, values: dict[str, object]) -> None:
+    demo.set_many({"train.max_steps": -1, "train.num_train_epochs": 3.0})
+    assert plan(demo, rows=100).steps == 39
+    demo.set_many(values)
+    assert (plan(demo, rows=100).rows, plan(demo, rows=100).steps) == (100, None)
+
+
+def test_a_mixture_of_several_sets_has_another_number_of_rows(demo: FormModel) -> None:
+    demo.set_many({"train.max_steps": -1, "data.dataset": ["identity", "other"]})
+    assert plan(demo, rows=100).steps is not None
+    demo.set_many({"data.mix_strategy": "interleave_over"})
+    assert plan(demo, rows=100).steps is None
+
+
 def test_the_command_line_starts_the_same_run(demo: FormModel) -> None:
     import shlex
 

@@ -33,7 +33,7 @@ def test_no_screen_of_the_real_cockpit_loads_torch(tmp_path: Path, monkeypatch: 
     out = tmp_path / "modules.json"
     terminal = RealTerminal(CODE.format(out=str(out), run=str(run.path)), TRIMTAB_LANGUAGE="en")
     assert terminal.read(30, until=b"press c to chat")
-    for key in b"1", b"3", b"5", b"2":
+    for key in b"1", b"3", b"5", b"6", b"2":
         terminal.press(key)
         terminal.read(1.5)
     terminal.press(b"\x11")
@@ -41,5 +41,6 @@ def test_no_screen_of_the_real_cockpit_loads_torch(tmp_path: Path, monkeypatch: 
     loaded = set(json.loads(out.read_text()))
     assert "tui.screens.dashboard" in loaded
     assert "tui.screens.setup" in loaded
+    assert "tui.screens.data" in loaded
     assert "plotext" in loaded
     assert loaded & FORBIDDEN == set()

@@ -21,7 +21,7 @@ KEY = re.compile(r'(?<!id=)"([a-z_]+\.[a-z][a-z0-9_]*)"')
 
 
 # Their English stands in the definition of the parameters and rules; only the translation is a file.
-TRANSLATIONS = {"parameters.toml", "findings.toml"}
+TRANSLATIONS = {"parameters.toml", "findings.toml", "reasons.toml"}
 
 
 def area(language: str, name: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from trainer.config import resolve_model_path
 from trainer.errors import UserError
@@ -44,6 +44,8 @@ class LoadedModel:
             return self.model, nullcontext()
         if self._base is None:
             self._base = _weights(self.base_path)
+            # It is sent the tuned model's template, and must stop where that one's answers end.
+            self._base.generation_config = self.model.generation_config
         return self._base, nullcontext()
 
 
@@ -66,10 +68,15 @@ def load_for_chat(model: str, adapter: str | None = None) -> LoadedModel:
         weights = _with_adapter(weights, str(merged)).merge_and_unload()
     if adapter is not None:
         weights = _with_adapter(weights, adapter)
+        if (Path(adapter) / "generation_config.json").is_file():
+            # Where answers end in the template that it was trained with.
+            weights.generation_config = GenerationConfig.from_pretrained(adapter)
     tokenizer = AutoTokenizer.from_pretrained(resolve_model_path(tokenizer_home), trust_remote_code=False)
     if tokenizer.chat_template is None:
         raise UserError(
-            "this model has no chat template, so it cannot be chatted with", file=path, hint="Choose a chat model."
+            "this model has no chat template, so it cannot be chatted with",
+            file=path,
+            hint="Choose a chat model, or a checkpoint that was trained with a named template.",
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token

@@ -100,6 +100,7 @@ class ChatWorker:
         import torch
         from transformers import StoppingCriteriaList
 
+        from .prompt import encode_prompt
         from .streaming import StopOnEvent, TextSender
 
         if self._loaded is None:
@@ -108,9 +109,7 @@ class ChatWorker:
         tokenizer = self._loaded.tokenizer
         tuned = request.get("adapter", True)
         model, context = self._loaded.tuned() if tuned else self._loaded.untuned()
-        inputs = tokenizer.apply_chat_template(
-            request["messages"], add_generation_prompt=True, return_tensors="pt", return_dict=True
-        ).to(model.device)
+        inputs = encode_prompt(tokenizer, request["messages"], request.get("tools")).to(model.device)
         prompt_tokens = int(inputs["input_ids"].shape[1])
         started = time.perf_counter()
         sender = TextSender(tokenizer, lambda text: self._say(event="token", id=request.get("id"), text=text))

@@ -1,14 +1,19 @@
-"""Encoded rows in flat integer columns, four bytes a token. Not for making them, and not for batches (`collate`)."""
+"""Encoded rows as the sequence that trainers take. Not for how they are kept (`row_store`), nor for batches
+(`collate`).
+"""
 
 from __future__ import annotations
 
-import random
 from array import array
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import overload
 
+from trainer.data.encoded_row import EncodedRow, unpacked
 from trainer.data.messages import SourceReference
+from trainer.data.row_store import RowStore
 
 NOT_TRAINED = -100
 """The label of a token that adds nothing to the loss."""
@@ -16,37 +21,37 @@ NOT_TRAINED = -100
 
 @dataclass(frozen=True, slots=True)
 class EncodedExample:
-    """One row as the model gets it; `labels` are the ids themselves or NOT_TRAINED."""
+    """One row as the model gets it."""
 
-    input_ids: list[int]
-    labels: list[int]
+    columns: Mapping[str, list[int]]
+    """By stage as `encoded_row.COLUMNS` says."""
     source: SourceReference
+    kto_tag: bool | None = None
+
+    @classmethod
+    def of(cls, row: EncodedRow) -> EncodedExample:
+        """The tokens of a row as numbers."""
+        return cls({name: unpacked(data) for name, data in row.columns.items()}, row.source, row.kto_tag)
+
+    @property
+    def input_ids(self) -> list[int]:
+        """Stages sft and pt: all tokens of the row."""
+        return self.columns["input_ids"]
+
+    @property
+    def labels(self) -> list[int]:
+        """Stages sft and pt: for each token itself or NOT_TRAINED."""
+        return self.columns["labels"]
 
 
 class EncodedRows(Sequence[EncodedExample]):
-    """A sequence of encoded rows; a selection of it shares the columns."""
+    """A sequence of encoded rows of one or more data sets; a selection of it shares their columns."""
 
-    def __init__(self) -> None:
-        self._ids = array("i")
-        self._labels = array("i")
-        self._ends = array("q", [0])
-        self._files: list[str] = []
-        self._places = array("i")
-        self._order: Sequence[int] = range(0)
-
-    def append(self, input_ids: Sequence[int], trained: Sequence[tuple[int, int]], source: SourceReference) -> None:
-        """Adds a row; `trained` holds the (first, end) positions of the tokens that are learned."""
-        ids = array("i", input_ids)
-        labels = array("i", (NOT_TRAINED,)) * len(ids)
-        for first, end in trained:
-            labels[first:end] = ids[first:end]
-        self._ids.extend(ids)
-        self._labels.extend(labels)
-        self._ends.append(len(self._ids))
-        if not self._files or self._files[-1] != source.file:
-            self._files.append(source.file)
-        self._places.extend((len(self._files) - 1, source.row, source.line))
-        self._order = range(len(self._ends) - 1)
+    def __init__(self, stores: Sequence[RowStore] = (), order: Sequence[int] | None = None) -> None:
+        """`order` holds numbers of rows in all stores laid end to end; without it these are all rows."""
+        self._stores = tuple(stores)
+        self._firsts = list(accumulate((len(store) for store in stores), initial=0))
+        self._order: Sequence[int] = range(self._firsts[-1]) if order is None else order
 
     def __len__(self) -> int:
         return len(self._order)
@@ -60,52 +65,45 @@ class EncodedRows(Sequence[EncodedExample]):
     def __getitem__(self, index: int | slice) -> EncodedExample | EncodedRows:
         if isinstance(index, slice):
             return self.select(range(*index.indices(len(self))))
-        number = self._order[index]
-        start, end = self._ends[number], self._ends[number + 1]
-        file, row, line = self._places[3 * number : 3 * number + 3]
-        source = SourceReference(self._files[file], row, line)
-        return EncodedExample(self._ids[start:end].tolist(), self._labels[start:end].tolist(), source)
+        store, number = self._place(index)
+        columns = {name: store.row(name, number).tolist() for name in store.columns}
+        figures = store.figures_of(number)
+        return EncodedExample(columns, figures.source, figures.kto_tag)
 
     def __iter__(self) -> Iterator[EncodedExample]:
         return (self[index] for index in range(len(self)))
 
     def select(self, indexes: Sequence[int]) -> EncodedRows:
-        """The rows at `indexes`, in that order, without a copy of their tokens."""
-        chosen = EncodedRows()
-        chosen._ids, chosen._labels, chosen._ends = self._ids, self._labels, self._ends
-        chosen._files, chosen._places = self._files, self._places
-        chosen._order = array("q", [self._order[index] for index in indexes])
-        return chosen
+        """The rows at `indexes`, in that order, without a copy of their tokens; an index may stand there twice."""
+        return EncodedRows(self._stores, array("q", [self._order[index] for index in indexes]))
+
+    def values(self, name: str, index: int) -> memoryview:
+        """The tokens of one row in a column: int32, a view of the stored ones."""
+        store, number = self._place(index)
+        return store.row(name, number)
+
+    def kto_tag(self, index: int) -> bool | None:
+        """Stage kto: whether the answer of a row is to be learned or avoided."""
+        store, number = self._place(index)
+        return store.figures_of(number).kto_tag
 
     def lengths(self) -> array[int]:
-        """Tokens of each row."""
-        return array("i", [self._ends[number + 1] - self._ends[number] for number in self._order])
+        """Tokens of each row; of a ranked one, of the prompt and the longer answer."""
+        places = (self._place(index) for index in range(len(self)))
+        return array("i", [store.length(number) for store, number in places])
 
     @property
     def token_count(self) -> int:
         """Tokens of all rows together."""
         return sum(self.lengths())
 
-    def columns(self) -> tuple[array[int], array[int], array[int]]:
-        """The ids, the labels, and where each row ends in them (beginning with 0), in this sequence's order."""
-        if isinstance(self._order, range) and len(self._order) == len(self._ends) - 1:
-            return self._ids, self._labels, self._ends
-        ids, labels, ends = array("i"), array("i"), array("q", [0])
-        for number in self._order:
-            start, end = self._ends[number], self._ends[number + 1]
-            ids.extend(self._ids[start:end])
-            labels.extend(self._labels[start:end])
-            ends.append(len(ids))
-        return ids, labels, ends
-
-    def split(self, size: float, seed: int) -> tuple[EncodedRows, EncodedRows]:
-        """Two parts, (rest, held back): `size` below 1 is a fraction, else a count. The same seed holds back the same
-        rows; both parts keep their order.
-        """
-        count = held_rows(len(self), size)
-        held = set(random.Random(seed).sample(range(len(self)), count))
-        rest = [index for index in range(len(self)) if index not in held]
-        return self.select(rest), self.select(sorted(held))
+    def _place(self, index: int) -> tuple[RowStore, int]:
+        """The store of a row, and its number in it."""
+        number = self._order[index]
+        if len(self._stores) == 1:
+            return self._stores[0], number
+        part = bisect_right(self._firsts, number) - 1
+        return self._stores[part], number - self._firsts[part]
 
 
 def held_rows(rows: int, size: float) -> int:

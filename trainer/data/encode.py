@@ -1,25 +1,32 @@
-"""Dialogues to token ids and labels, in batches. Not for reading rows, and not for padding (`collate`).
+"""Rows to token ids and labels by stage, in batches. Not for reading rows, and not for padding (`collate`).
 
-What is learned: of each answer its text and its end-of-turn token, not the line break after it. `mask_history` leaves
-only the last answer, `train_on_prompt` learns every token, and `train` or `weight` in a message overrules both for
-that answer. A token that holds characters of an answer and of its surroundings counts as the answer's.
+What is learned (sft): of each answer its text and its end-of-turn token, not the line break after it. `mask_history`
+leaves only the last answer, `train_on_prompt` learns every token, and `train` or `weight` in a message overrules both
+for that answer. A token that holds characters of an answer and of its surroundings counts as the answer's. In stage pt
+every token of a text is learned, and the end-of-sequence token after it.
 
-What is cut: of a row longer than `cutoff_len` tokens the first `cutoff_len` are kept. A row that then has nothing left
-to learn is dropped. Cut rows, lost labels and answers without their end are counted in the report.
+Where an answer stands apart from its prompt (dpo, rm, kto), both are tokenized as one text, which is cut at the first
+token of the answer and ends with its end-of-turn token. Two answers whose prompts then differ by a token that reaches
+over the cut are tokenized apart from the prompt.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from operator import itemgetter
+from dataclasses import dataclass, replace
 
 from tokenizers import Encoding
 
-from trainer.data.messages import BadRow, BadRowError, Message, Row, SourceReference
-from trainer.data.spans import AnswerFinder, Rendering
+from trainer.data.answer_search import Rendering
+from trainer.data.encoded_row import COLUMNS, EncodedRow
+from trainer.data.labels import LabelOptions, StageLabels
+from trainer.data.messages import BadRow, BadRowError, Row
+from trainer.data.pieces import PieceTokenizer, piece_tokenizer
+from trainer.data.spans import AUDIT_INTERVAL, AnswerFinder, ShortWayError
+from trainer.data.templates import ChatTemplate
+from trainer.data.thinking import EnableThinking, Thinking
+from trainer.data.tokenization import Tokenization, tokenization
 from trainer.data.tokenizer import TextTokenizer
 from trainer.errors import UserError
 
@@ -27,9 +34,6 @@ from trainer.errors import UserError
 # characters are tokenized in about a second.
 _CHARACTERS_PER_TOKEN = 64
 _SPARE_CHARACTERS = 1_000_000
-
-_start_of = itemgetter(0)
-_end_of = itemgetter(1)
 
 
 @dataclass(frozen=True)
@@ -39,50 +43,65 @@ class EncodeOptions:
     cutoff_len: int = 2048
     train_on_prompt: bool = False
     mask_history: bool = False
+    stage: str = "sft"
+    """One of `encoded_row.COLUMNS`, which says what columns the rows get."""
+    on_long_row: str = "truncate"
+    """`truncate` cuts rows that are longer than `cutoff_len`; `drop` and `error` leave them out; `keep` keeps them
+    whole, for packing that cuts running text up (stage pt)."""
+    enable_thinking: EnableThinking = True
+    preserve_thinking: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the encoded rows."""
+        return COLUMNS[self.stage]
+
+    @property
+    def labels(self) -> LabelOptions:
+        """What of it concerns labels and the cut."""
+        return LabelOptions(self.stage, self.cutoff_len, self.on_long_row, self.train_on_prompt, self.mask_history)
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedRow:
-    """A row as tokens, and what happened to it."""
+class _Draft:
+    """A row whose texts are rendered: one, or two where two answers are ranked."""
 
-    input_ids: list[int]
-    trained: tuple[tuple[int, int], ...]
-    """(first, end) positions of the tokens that are learned."""
-    source: SourceReference
-    text_hash: int
-    full_length: int
-    """Tokens before the cut."""
-    labels_lost: int = 0
-    """Tokens to be learned that the cut took away."""
-    end_lost: bool = False
-    """The cut took the end of an answer of which a part is left."""
-    endless: bool = False
-    """The template writes no end-of-turn token after some answer."""
-
-    @property
-    def trained_count(self) -> int:
-        """Tokens that are learned."""
-        return sum(end - first for first, end in self.trained)
+    row: Row
+    renderings: tuple[Rendering, ...]
+    tokenized: tuple[Tokenization, ...] | None
+    """None: the tokenizer itself must do it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """Rendered rows whose tokens are being made."""
 
-    rows: Sequence[Row | BadRow]
-    rendered: Sequence[Rendering | BadRow]
-    encodings: Future[list[Encoding]]
+    drafts: Sequence[_Draft | BadRow]
+    encodings: Future[list[Encoding]] | None
 
 
 class RowEncoder:
-    """Encodes dialogues with the tokenizer and the chat template of one model."""
+    """Encodes rows with the tokenizer and the chat template of one model."""
 
-    def __init__(self, tokenizer: TextTokenizer, options: EncodeOptions) -> None:
-        if tokenizer.template is None:
+    def __init__(self, tokenizer: TextTokenizer, options: EncodeOptions, *, short_ways: bool = True) -> None:
+        """`short_ways`: patterns stand in for the template and remembered pieces for the tokenizer where both are known
+        to give the same; where that turns out wrong, encoding raises ShortWayError, and all rows must be encoded anew
+        without.
+
+        Raises: UserError when the tokenizer has no chat template and the stage needs one.
+        """
+        if tokenizer.template is None and options.stage != "pt":
             raise missing_template(tokenizer)
         self._tokenizer = tokenizer
         self._options = options
-        self._finder = AnswerFinder(tokenizer.template, tokenizer.all_special)
+        self._labels = StageLabels(tokenizer, options.labels)
+        self._pieces: PieceTokenizer | None = piece_tokenizer(tokenizer.backend) if short_ways else None
+        self._short_ways = short_ways
+        self._finders: dict[ChatTemplate, AnswerFinder] = {}
+        self._thinking: Thinking | None = None
+        if tokenizer.template is not None:
+            self._thinking = Thinking(tokenizer.template, options.enable_thinking, options.preserve_thinking)
+        self._tokenized = 0
 
     def encode(self, rows: Sequence[Row | BadRow]) -> list[EncodedRow | BadRow]:
         """The rows in order, each as tokens or as a bad row with its reason."""
@@ -93,9 +112,9 @@ class RowEncoder:
         with ThreadPoolExecutor(1) as pool:
             waiting: _Batch | None = None
             for rows in batches:
-                rendered = [row if isinstance(row, BadRow) else self._render(row) for row in rows]
-                texts = [item.text for item in rendered if isinstance(item, Rendering)]
-                batch = _Batch(rows, rendered, pool.submit(self._tokenizer.encode_batch, texts))
+                drafts = [row if isinstance(row, BadRow) else self._drafted(row) for row in rows]
+                texts = [rendering.text for draft in drafts for rendering in _untokenized(draft)]
+                batch = _Batch(drafts, pool.submit(self._tokenizer.encode_batch, texts) if texts else None)
                 if waiting is not None:
                     yield self._finished(waiting)
                 waiting = batch
@@ -103,61 +122,95 @@ class RowEncoder:
                 yield self._finished(waiting)
 
     def _finished(self, batch: _Batch) -> list[EncodedRow | BadRow]:
-        encodings = iter(batch.encodings.result())
+        encodings = iter(() if batch.encodings is None else batch.encodings.result())
         finished: list[EncodedRow | BadRow] = []
-        for row, item in zip(batch.rows, batch.rendered, strict=True):
-            if isinstance(item, BadRow):
-                finished.append(item)
-            elif isinstance(row, Row):
-                finished.append(self._encoded(row, item, next(encodings)))
+        for draft in batch.drafts:
+            if isinstance(draft, BadRow):
+                finished.append(draft)
+                continue
+            tokenized = draft.tokenized
+            if tokenized is None:
+                tokenized = tuple(
+                    tokenization(next(encodings), rendering.answers, len(rendering.text))
+                    for rendering in draft.renderings
+                )
+            finished.append(self._labels.encoded(draft.row, draft.renderings, tokenized))
         return finished
 
-    def _render(self, row: Row) -> Rendering | BadRow:
+    def _drafted(self, row: Row) -> _Draft | BadRow:
         try:
-            self._check_length(row)
-            rendering = self._finder.render(row)
-            _check_text(rendering.text)
-            return rendering
+            row = self._with_thoughts(row)
+            renderings = self._rendered(row)
+            for rendering in renderings:
+                self._check_length(len(rendering.text))
+                _check_text(rendering.text)
         except BadRowError as error:
             return error.at(row.source)
+        return _Draft(row, renderings, self._piecewise(renderings))
 
-    def _check_length(self, row: Row) -> None:
+    def _check_length(self, length: int) -> None:
         """Raises: BadRowError for a text of which `cutoff_len` keeps next to nothing; it would take minutes."""
-        length, limit = row.length, self._options.cutoff_len
+        limit = self._options.cutoff_len
         if length > _SPARE_CHARACTERS + _CHARACTERS_PER_TOKEN * limit:
             problem = f"the row has {length} characters, far more than the cutoff_len = {limit} tokens that are kept"
             raise BadRowError("too_long", problem, "Split the row or drop it")
 
-    def _encoded(self, row: Row, rendering: Rendering, encoding: Encoding) -> EncodedRow:
-        ids: list[int] = encoding.ids
-        spans = self._trained_spans(row.messages, rendering, encoding)
-        length, limit = len(ids), self._options.cutoff_len
-        text_hash = hash(rendering.text)
-        if length <= limit:
-            return EncodedRow(ids, spans, row.source, text_hash, length, endless=rendering.endless)
-        kept = tuple((first, min(end, limit)) for first, end in spans if first < limit)
-        lost = sum(end - first for first, end in spans) - sum(end - first for first, end in kept)
-        end_lost = bool(kept) and kept[-1][1] < spans[len(kept) - 1][1]
-        return EncodedRow(ids[:limit], kept, row.source, text_hash, length, lost, end_lost, rendering.endless)
+    def renderings(self, row: Row) -> tuple[Rendering, ...]:
+        """What is tokenized of a row: one text, or two where two answers are ranked.
 
-    def _trained_spans(
-        self, messages: Sequence[Message], rendering: Rendering, encoding: Encoding
-    ) -> tuple[tuple[int, int], ...]:
-        answers = [message for message in messages if message.role == "assistant"]
-        if self._options.train_on_prompt and all(message.train is not False for message in answers):
-            return ((0, len(encoding.ids)),) if encoding.ids else ()
-        spans = []
-        for number, (message, (start, end)) in enumerate(zip(answers, rendering.answers, strict=True), start=1):
-            wanted = message.train
-            if wanted is None:
-                wanted = not self._options.mask_history or number == len(answers)
-            if wanted or self._options.train_on_prompt:
-                first, after = _token_span(encoding, start, end, len(rendering.text))
-                if after > first:
-                    spans.append((first, after, wanted))
-        if not self._options.train_on_prompt:
-            return tuple((first, after) for first, after, _ in spans)
-        return _gaps([(first, after) for first, after, wanted in spans if not wanted], len(encoding.ids))
+        Raises: BadRowError when the template refuses the row, or its answers cannot be found in the text.
+        """
+        return self._rendered(self._with_thoughts(row))
+
+    def _with_thoughts(self, row: Row) -> Row:
+        return row if self._thinking is None else self._thinking.row(row)
+
+    def _rendered(self, row: Row) -> tuple[Rendering, ...]:
+        stage = self._options.stage
+        if stage == "pt":
+            return (Rendering(row.text or "", ()),)
+        finder = self._finder(row)
+        if stage in ("ppo", "grpo"):
+            return (finder.render(row, prompt=True),)
+        if stage in ("dpo", "rm"):
+            answers = (row.chosen, row.rejected)
+            return tuple(finder.render(replace(row, messages=(*row.messages, *answer))) for answer in answers)
+        return (finder.render(row),)
+
+    def _finder(self, row: Row) -> AnswerFinder:
+        """What renders a row, in the mode of thinking that it is in."""
+        assert self._thinking is not None
+        template = self._thinking.template(row)
+        finder = self._finders.get(template)
+        if finder is None:
+            finder = AnswerFinder(template, self._tokenizer.all_special, short_way=self._short_ways)
+            self._finders[template] = finder
+        return finder
+
+    def _piecewise(self, renderings: Sequence[Rendering]) -> tuple[Tokenization, ...] | None:
+        """The tokens by remembered pieces, where that is possible.
+
+        Raises: ShortWayError.
+        """
+        if self._pieces is None:
+            return None
+        tokenized = []
+        for rendering in renderings:
+            tokens = self._pieces.tokenize(rendering.text, rendering.answers)
+            if tokens is None:
+                return None
+            self._tokenized += 1
+            if self._tokenized % AUDIT_INTERVAL == 1:
+                encoding = self._tokenizer.backend.encode(rendering.text, add_special_tokens=False)
+                expected = tokenization(encoding, rendering.answers, len(rendering.text))
+                if (expected.ids, list(expected.spans)) != (tokens.ids, list(tokens.spans)):
+                    raise ShortWayError("the tokenizer gives other tokens than its pieces")
+            tokenized.append(tokens)
+        return tuple(tokenized)
+
+
+def _untokenized(draft: _Draft | BadRow) -> tuple[Rendering, ...]:
+    return () if isinstance(draft, BadRow) or draft.tokenized is not None else draft.renderings
 
 
 def _check_text(text: str) -> None:
@@ -169,30 +222,7 @@ def _check_text(text: str) -> None:
         raise BadRowError("invalid_text", problem, "Remove it, or save the text as UTF-8 again") from error
 
 
-def _token_span(encoding: Encoding, start: int, end: int, length: int) -> tuple[int, int]:
-    """The (first, end) positions of the tokens that hold any of the characters from `start` to `end`."""
-    first = encoding.char_to_token(start)
-    after = len(encoding) if end == length else encoding.char_to_token(end)
-    if first is not None and after is not None:
-        characters = None if end == length else encoding.token_to_chars(after)
-        if characters is None or characters[0] >= end:
-            return int(first), int(after)
-    # A token reaches over the end of the answer, or characters are in no token; the whole list of offsets is slow.
-    offsets = encoding.offsets
-    return bisect_right(offsets, start, key=_end_of), bisect_left(offsets, end, key=_start_of)
-
-
 def missing_template(tokenizer: TextTokenizer) -> UserError:
     """The error for a model whose tokenizer has no chat template."""
     hint = "Choose a chat model (often named -Instruct or -it), or put a chat_template.jinja there"
     return UserError("the model has no chat template", file=tokenizer.folder, hint=hint)
-
-
-def _gaps(spans: Sequence[tuple[int, int]], length: int) -> tuple[tuple[int, int], ...]:
-    """What `spans` leave of 0 to `length`."""
-    gaps, position = [], 0
-    for first, end in [*spans, (length, length)]:
-        if first > position:
-            gaps.append((position, first))
-        position = max(position, end)
-    return tuple(gaps)

@@ -5,7 +5,7 @@ The Chinese texts are in the catalogue under `findings.<id>`, with the same plac
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from trainer.config import Finding, Severity
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FINDING_TEXTS: dict[str, str] = {
     "model_unusable": "{problem}",
     "model_no_template": "{problem}",
+    "template_unknown": "{problem}",
     "model_not_local": "{model} is not on this machine: it will be downloaded at the start and checked then",
     "model_large_for_memory": "{model} has {billions} billion parameters: its weights alone need about {needed} GB, "
     "and this machine has {memory} GB of memory and no GPU; choose a smaller model or a machine with a GPU",
@@ -32,10 +33,23 @@ FINDING_TEXTS: dict[str, str] = {
     "mark one to be learned",
     "data_truncated": "{where}{count} of {rows} rows are longer than cutoff_len = {cutoff_len} (longest: {maximum}) "
     "and are cut: {ends} answers lose their end, {labels} tokens to learn are lost",
+    "data_dropped": "{where}{count} of {rows} rows are longer than cutoff_len = {cutoff_len} (longest: {maximum}) and "
+    "are left out",
+    "data_too_long": "{where}{count} of {rows} rows are longer than cutoff_len = {cutoff_len} (longest: {maximum}), "
+    "and on_long_row = error: nothing is trained. Raise cutoff_len, or set on_long_row to truncate or drop",
+    "data_kto_one_class": "{where}all {count} rows are marked {tag}: kto learns from both good and bad answers; add "
+    "rows of the other kind",
     "data_endless": "the chat template ends answers without a special token: the model will not learn to stop",
     "data_duplicates": "{where}{count} of {rows} rows stand there more than once",
     "val_size_too_large": "val_size = {val_size} leaves no rows to train on (there are {rows}): choose a smaller one",
     "data_rows": "{train_rows} rows to train on, {tokens} tokens",
+    "cutoff_above_model": "cutoff_len = {cutoff_len} is more than the {limit} tokens that the model was made for "
+    "(longest row: {longest}): lower cutoff_len, or set rope_scaling",
+    "cutoff_above_model_unreached": "cutoff_len = {cutoff_len} is more than the {limit} tokens that the model was made "
+    "for; no row here is so long (longest: {longest}), but a longer one would do harm",
+    "template_stop_words_unknown": "the template {template} ends answers with {words}, which this model's tokenizer "
+    "does not have as a token: the model learns to write it out in pieces, and chat may not stop at it; choose the "
+    "template that the model was made with",
     "data_partly_checked": "{dataset}: only the first {rows} rows are checked here, all of them at the start",
 }
 
@@ -112,7 +126,9 @@ def _nothing_to_learn(report: DataReport, key: str, where: str) -> Iterator[Find
 
 
 def _quality(report: DataReport, key: str, where: str) -> Iterator[Finding]:
-    if report.truncated:
+    if report.dropped:
+        yield _left_out(report, where)
+    elif report.truncated:
         yield finding(
             "data_truncated",
             "warning",
@@ -131,6 +147,39 @@ def _quality(report: DataReport, key: str, where: str) -> Iterator[Finding]:
     if report.duplicates:
         count, rows = report.duplicates, report.rows_read
         yield finding("data_duplicates", "info", key, where=where, count=count, rows=rows)
+
+
+def _left_out(report: DataReport, where: str) -> Finding:
+    """Rows beyond `cutoff_len` that are not cut."""
+    stops = report.on_long_row == "error"
+    return finding(
+        "data_too_long" if stops else "data_dropped",
+        "error" if stops else "warning",
+        "data.cutoff_len",
+        "data.on_long_row",
+        change={"data.cutoff_len": _round_up(report.lengths.maximum)},
+        where=where,
+        count=report.dropped,
+        rows=report.rows_read,
+        cutoff_len=report.cutoff_len,
+        maximum=report.lengths.maximum,
+    )
+
+
+def one_class(report: DataReport, key: str = "data.dataset") -> list[Finding]:
+    """Stage kto: an error when all rows of all data sets are of one class; a warning while not all were read."""
+    if bool(report.desirable) == bool(report.undesirable):
+        return []
+    tag, count = ("true", report.desirable) if report.desirable else ("false", report.undesirable)
+    severity: Severity = "warning" if any(item.is_partial for item in report.datasets) else "error"
+    where = ", ".join(item.name for item in report.datasets)
+    return [finding("data_kto_one_class", severity, key, where=f"{where}: ", count=count, tag=tag)]
+
+
+def missing_stop_words(template: str, words: Iterable[str]) -> Finding:
+    """The warning for a named template whose end of an answer is no token of the model."""
+    named = ", ".join(words)
+    return finding("template_stop_words_unknown", "warning", "data.template", template=template, words=named)
 
 
 def _round_up(length: int) -> int:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from trainer.config import Recipe
+from trainer.data.file_digest import file_digest
+from trainer.data.hub import entry_files
 from trainer.data.pipeline import locate
 from trainer.data.registry import split_names
-from trainer.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,6 @@ def fingerprint(recipe: Recipe) -> tuple[FileFingerprint, ...]:
     Raises: UserError when one is not there or cannot be read.
     """
     names = split_names(recipe.data.dataset) + split_names(recipe.data.eval_dataset)
-    files = dict.fromkeys(file for name in names for file in locate(name, recipe.data.dataset_dir).files)
-    return tuple(_fingerprint(file) for file in files)
-
-
-def _fingerprint(file: Path) -> FileFingerprint:
-    try:
-        with file.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return FileFingerprint(str(file.resolve()), file.stat().st_size, digest)
-    except OSError as error:
-        raise UserError(error.strerror or str(error), file=file, hint="Check its permissions") from error
+    entries = (locate(name, recipe.data.dataset_dir) for name in names)
+    files = dict.fromkeys(file for entry in entries for file in entry_files(entry, download=False))
+    return tuple(FileFingerprint(str(file.resolve()), file.stat().st_size, file_digest(file)) for file in files)

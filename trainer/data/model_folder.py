@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from trainer.config import resolve_model_path
 from trainer.data.registry import near_match
 from trainer.errors import UserError
+from trainer.paths import hugging_face_cache
 
 _SHIPPED = "shipped:"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
@@ -71,18 +71,9 @@ def _neighbour(folder: Path) -> str:
     return f"{match} (in {parent})" if match else ""
 
 
-def _cache_folder(cache_dir: str | None) -> Path:
-    if cache_dir:
-        return Path(cache_dir).expanduser()
-    if os.environ.get("HF_HUB_CACHE"):
-        return Path(os.environ["HF_HUB_CACHE"]).expanduser()
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return Path(os.environ.get("HF_HOME") or caches / "huggingface").expanduser() / "hub"
-
-
 def _cached_snapshot(name: str, cache_dir: str | None, revision: str | None) -> Path | None:
     """The newest known snapshot in the cache's own layout; read by hand, because importing the hub client is slow."""
-    base = _cache_folder(cache_dir) / f"models--{name.replace('/', '--')}"
+    base = (Path(cache_dir).expanduser() if cache_dir else hugging_face_cache()) / f"models--{name.replace('/', '--')}"
     reference = base / "refs" / (revision or "main")
     commit = reference.read_text().strip() if reference.is_file() else revision
     snapshot = base / "snapshots" / (commit or "")

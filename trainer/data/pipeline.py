@@ -1,26 +1,39 @@
-"""Files to encoded rows: reads, converts, renders and tokenizes data sets in batches. Not for splitting them up."""
+"""Files to encoded rows: reads, converts, renders and tokenizes data sets, or takes what was stored before. Not for
+mixing or splitting them up (`prepare`).
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from trainer.config import Recipe, resolve_dataset_dir
+from trainer.config import resolve_dataset_dir
+from trainer.data.cache import RowCache
 from trainer.data.dataset import EncodedRows
-from trainer.data.encode import EncodedRow, EncodeOptions, RowEncoder
-from trainer.data.formats import RowConverter, row_format
-from trainer.data.messages import BadRow, BadRowError, RawRow, Row
+from trainer.data.dataset_reading import DatasetReader, Share, bad_row_error
+from trainer.data.encode import RowEncoder
+from trainer.data.encoded_row import EncodedRow, RowFigures
+from trainer.data.hub import entry_files
+from trainer.data.messages import BadRow
+from trainer.data.pipeline_options import PipelineOptions, Progress
 from trainer.data.registry import DatasetEntry, find_dataset, list_datasets
 from trainer.data.report import DataReport, DatasetSummary, ReportBuilder
-from trainer.data.sources import read_rows
+from trainer.data.row_store import RowStore
+from trainer.data.store_encoding import EncodeJob, encode_store
 from trainer.data.tokenizer import TextTokenizer
 from trainer.errors import UserError
 from trainer.paths import shipped_folder
 
-Progress = Callable[[int, int | None], None]
-"""Called with the rows done and the rows there are, if that is known."""
+__all__ = [
+    "Encoded",
+    "PipelineOptions",
+    "Progress",
+    "bad_row_error",
+    "encode_datasets",
+    "locate",
+    "stream_encoded",
+]
 
 
 @dataclass(frozen=True)
@@ -29,61 +42,8 @@ class Encoded:
 
     rows: EncodedRows
     report: DataReport
-
-
-@dataclass(frozen=True)
-class PipelineOptions:
-    """How data sets are read."""
-
-    encode: EncodeOptions
-    dataset_dir: str = "data"
-    default_system: str | None = None
-    max_samples: int | None = None
-    """The recipe's limit on the rows of each data set."""
-    limit_rows: int | None = None
-    """The caller's limit, for a look at part of the data."""
-    deadline: float | None = None
-    """No further batch is read after this time (`time.monotonic`)."""
-    batch_size: int = 1000
-    batch_characters: int = 16_000_000
-    """A batch ends early when its rows together have this many characters."""
-    stop_at_bad_row: bool = True
-
-    @classmethod
-    def of(cls, recipe: Recipe, *, limit_rows: int | None = None) -> PipelineOptions:
-        """What a recipe says."""
-        data = recipe.data
-        return cls(
-            encode=EncodeOptions(data.cutoff_len, data.train_on_prompt, data.mask_history),
-            dataset_dir=data.dataset_dir,
-            default_system=data.default_system,
-            max_samples=data.max_samples,
-            limit_rows=limit_rows,
-            batch_size=data.preprocessing_batch_size,
-            stop_at_bad_row=data.on_bad_row == "stop",
-        )
-
-    def for_check(self, seconds: float) -> PipelineOptions:
-        """The same, but going on after bad rows, and for no longer than `seconds`."""
-        size = min(self.batch_size, 200)
-        return replace(
-            self,
-            stop_at_bad_row=False,
-            batch_size=size,
-            batch_characters=400_000,
-            deadline=time.monotonic() + seconds,
-        )
-
-    @property
-    def row_limit(self) -> int | None:
-        """Rows that are read of each data set."""
-        limits = [limit for limit in (self.max_samples, self.limit_rows) if limit is not None]
-        return min(limits, default=None)
-
-    @property
-    def is_late(self) -> bool:
-        """Whether the deadline has passed."""
-        return self.deadline is not None and time.monotonic() > self.deadline
+    parts: tuple[tuple[str, EncodedRows], ...] = ()
+    """The rows of each data set; end to end they are `rows`."""
 
 
 def locate(name: str, dataset_dir: str) -> DatasetEntry:
@@ -106,91 +66,112 @@ def encode_datasets(
 ) -> Encoded:
     """All rows of the named data sets, one after the other; without a tokenizer they are only read and counted.
 
-    Raises: UserError for a data set that cannot be found or read, and at the first bad row where the options say so.
+    Raises: UserError for a data set that cannot be found or read, at the first bad row and for long rows where the
+    options say so.
     """
     started = time.monotonic()
-    encoder = None if tokenizer is None else RowEncoder(tokenizer, options.encode)
-    builder = ReportBuilder(options.encode.cutoff_len)
-    rows = EncodedRows()
+    builder = ReportBuilder(options.encode.cutoff_len, options.encode.on_long_row)
+    stores: list[RowStore] = []
+    parts: list[tuple[str, EncodedRows]] = []
     for entry in [locate(name, options.dataset_dir) for name in names]:
-        _encode_dataset(entry, encoder, options, builder, rows, progress)
-    return Encoded(rows, builder.report(time.monotonic() - started))
+        files = entry_files(entry, download=options.download)
+        counted = _Counted(progress, builder.rows_read)
+        if tokenizer is None:
+            _only_read(DatasetReader(entry, files, options), options, builder, counted)
+            continue
+        job = EncodeJob(entry, files, tokenizer, options)
+        store = _stored_or_encoded(job, counted)
+        _report(job, store, builder)
+        if options.keep_rows:
+            stores.append(store)
+            parts.append((entry.name, EncodedRows([store])))
+    return Encoded(EncodedRows(stores), builder.report(time.monotonic() - started), tuple(parts))
 
 
-def _encode_dataset(
-    entry: DatasetEntry,
-    encoder: RowEncoder | None,
-    options: PipelineOptions,
-    builder: ReportBuilder,
-    rows: EncodedRows,
-    progress: Progress | None,
-) -> None:
-    read_before, used_before = builder.rows_read, builder.rows_used
-    raw = (row for file in entry.files for row in read_rows(file))
-    reader = _Converting(entry, islice(raw, options.row_limit), options)
-    batches = _batches(reader, options)
-    for batch in batches if encoder is None else encoder.encode_batches(batches):
+def stream_encoded(
+    names: tuple[str, ...], tokenizer: TextTokenizer, options: PipelineOptions, *, shard: int = 0, shards: int = 1
+) -> Iterator[EncodedRow | BadRow]:
+    """The rows of the named data sets one by one, in bounded memory; of several `shards` each has its own rows.
+
+    Rows that are left out come too, without tokens.
+
+    Raises: UserError at a row that is longer than `cutoff_len` where the options say so.
+    """
+    for entry in [locate(name, options.dataset_dir) for name in names]:
+        encoder = RowEncoder(tokenizer, options.encode, short_ways=False)
+        reader = DatasetReader(entry, entry_files(entry, download=options.download), options)
+        for batch in encoder.encode_batches(reader.batches(Share(shard, shards))):
+            for row in batch:
+                if options.stop_at_long_row and isinstance(row, EncodedRow) and row.left_out == "long":
+                    raise _long_rows_error([row], options.encode.cutoff_len)
+                yield row
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Progress over several data sets."""
+
+    progress: Progress | None
+    before: int
+
+    def __call__(self, done: int, total: int | None) -> None:
+        if self.progress is not None:
+            self.progress(self.before + done, None if total is None else self.before + max(done, total))
+
+
+def _only_read(reader: DatasetReader, options: PipelineOptions, builder: ReportBuilder, progress: _Counted) -> None:
+    read_before, used_before, total = builder.rows_read, builder.rows_used, reader.estimated_rows()
+    for batch in reader.batches():
         for row in batch:
-            if isinstance(row, EncodedRow):
-                if builder.encoded(row):
-                    rows.append(row.input_ids, row.trained, row.source)
-            elif isinstance(row, BadRow):
-                if options.stop_at_bad_row:
-                    raise bad_row_error(row)
-                builder.bad(row)
-            else:
+            if not isinstance(row, BadRow):
                 builder.converted()
-        if progress is not None:
-            progress(builder.rows_read, None)
-    files = tuple(str(file) for file in entry.files)
+            elif options.stop_at_bad_row:
+                raise bad_row_error(row)
+            else:
+                builder.bad(row)
+        progress(builder.rows_read - read_before, total)
     read, used = builder.rows_read - read_before, builder.rows_used - used_before
-    is_cut_short = options.is_late or options.row_limit != options.max_samples
-    is_partial = is_cut_short and next(raw, None) is not None
-    builder.dataset(DatasetSummary(entry.name, reader.format, files, read, used, is_partial))
+    files = tuple(str(file) for file in reader.files)
+    builder.dataset(DatasetSummary(reader.name, reader.format, files, read, used, reader.is_partial))
 
 
-def _batches(reader: Iterator[Row | BadRow], options: PipelineOptions) -> Iterator[list[Row | BadRow]]:
-    batch: list[Row | BadRow] = []
-    characters = 0
-    for row in reader:
-        batch.append(row)
-        characters += row.length if isinstance(row, Row) else 0
-        if len(batch) >= options.batch_size or characters >= options.batch_characters:
-            yield batch
-            if options.is_late:
-                return
-            batch, characters = [], 0
-    if batch:
-        yield batch
+def _stored_or_encoded(job: EncodeJob, progress: _Counted) -> RowStore:
+    cache = RowCache.of(job)
+    if cache is None:
+        return encode_store(job, None, progress)
+    return cache.open() or cache.fill(lambda folder: encode_store(job, folder, progress, cache.key))
 
 
-class _Converting(Iterator[Row | BadRow]):
-    """The rows of a data set as dialogues; the first one decides what format they have."""
+def _report(job: EncodeJob, store: RowStore, builder: ReportBuilder) -> None:
+    """Counts all rows of a store.
 
-    def __init__(self, entry: DatasetEntry, raw: Iterator[RawRow | BadRow], options: PipelineOptions) -> None:
-        self.format = ""
-        self._entry = entry
-        self._raw = raw
-        self._default_system = options.default_system
-        self._converter: RowConverter | None = None
+    Raises: UserError for bad rows and for long rows where the options say so.
+    """
+    options = job.options
+    for item in store.reading.bad:
+        if options.stop_at_bad_row:
+            raise bad_row_error(item.examples[0])
+        builder.bad_rows(item.count, item.examples)
+    long_rows: list[RowFigures] = []
+    read, used = sum(item.count for item in store.reading.bad), 0
+    for figures in store.all_figures():
+        read += 1
+        used += builder.encoded(figures)
+        if figures.left_out == "long" and options.stop_at_long_row:
+            long_rows.append(figures)
+    if long_rows:
+        raise _long_rows_error(long_rows, options.encode.cutoff_len)
+    files = tuple(str(file) for file in job.files)
+    builder.dataset(DatasetSummary(job.entry.name, store.reading.format, files, read, used, store.reading.is_partial))
 
-    def __next__(self) -> Row | BadRow:
-        raw = next(self._raw)
-        if isinstance(raw, BadRow):
-            return raw
-        if self._converter is None:
-            chosen = row_format(self._entry, raw.value)
-            self.format = chosen.describe()
-            self._converter = RowConverter(chosen, self._default_system)
-        try:
-            return self._converter.convert(raw)
-        except BadRowError as error:
-            return error.at(raw.source)
 
-
-def bad_row_error(row: BadRow) -> UserError:
-    """The error that stops a run at a bad row."""
-    source = row.source
-    hint = row.hint if row.fatal else f"{row.hint}; or leave bad rows out with on_bad_row=skip"
-    text = row.text if source.row <= source.line else f"row {source.row}: {row.text}"
-    return UserError(text, file=source.file, line=source.line or source.row, hint=hint)
+def _long_rows_error(rows: list[RowFigures], cutoff_len: int) -> UserError:
+    places = ", ".join(str(row.source) for row in rows[:3]) + (" and others" if len(rows) > 3 else "")
+    longest = max(row.full_length for row in rows)
+    count = "1 row is" if len(rows) == 1 else f"{len(rows)} rows are"
+    return UserError(
+        f"{count} longer than {cutoff_len} tokens ({places}; the longest has {longest})",
+        field="cutoff_len",
+        value=cutoff_len,
+        hint="Raise cutoff_len, or set on_long_row to truncate or drop",
+    )

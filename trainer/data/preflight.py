@@ -4,16 +4,17 @@ tells (`trainer.config.check`)."""
 from __future__ import annotations
 
 from trainer.config import Finding, Hardware, Recipe
+from trainer.data.check import findings_of_all, read_sets
 from trainer.data.dataset import held_rows
 from trainer.data.encode import missing_template
 from trainer.data.findings import finding
 from trainer.data.model_files import check_model_files
 from trainer.data.model_folder import find_model_folder, is_hub_id
 from trainer.data.model_size import large_for_processor
-from trainer.data.pipeline import PipelineOptions, encode_datasets, locate
+from trainer.data.pipeline import PipelineOptions
 from trainer.data.prepare import recipe_tokenizer
 from trainer.data.registry import split_names
-from trainer.data.report import DataReport
+from trainer.data.templates import named_template
 from trainer.data.tokenizer import TextTokenizer
 from trainer.errors import UserError
 
@@ -29,9 +30,13 @@ def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5)
     if not Hardware.detect().cuda:
         findings += large_for_processor(recipe)
     options = PipelineOptions.of(recipe, limit_rows=limit_rows).for_check(seconds)
-    reports: list[DataReport] = []
-    findings += _check("data.dataset", split_names(recipe.data.dataset), tokenizer, recipe, options, reports)
-    findings += _check("data.eval_dataset", split_names(recipe.data.eval_dataset), tokenizer, recipe, options, [])
+    names, evaluation_names = split_names(recipe.data.dataset), split_names(recipe.data.eval_dataset)
+    reports, of_rows = read_sets("data.dataset", names, tokenizer, recipe, options)
+    findings += of_rows
+    more, of_rows = read_sets("data.eval_dataset", evaluation_names, tokenizer, recipe, options)
+    findings += of_rows
+    if tokenizer is not None:
+        findings += findings_of_all(recipe, tokenizer, [*reports, *more])
     complete = reports and not any(item.is_partial for report in reports for item in report.datasets)
     if tokenizer is not None and complete and not any(found.severity == "error" for found in findings):
         rows = sum(report.rows_used for report in reports)
@@ -49,6 +54,12 @@ def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5)
 def _tokenizer(recipe: Recipe, findings: list[Finding]) -> TextTokenizer | None:
     """The tokenizer with its chat template, or None and a finding that says why not."""
     key, name = "model.model_name_or_path", recipe.model.model_name_or_path
+    if recipe.data.template is not None:
+        try:
+            named_template(recipe.data.template, tool_format=recipe.data.tool_format)
+        except UserError as error:
+            findings.append(finding("template_unknown", "error", f"data.{error.field}", problem=str(error)))
+            return None
     if not name:
         return None
     try:
@@ -60,7 +71,7 @@ def _tokenizer(recipe: Recipe, findings: list[Finding]) -> TextTokenizer | None:
         else:
             findings.append(finding("model_unusable", "error", key, model=name, problem=str(error)))
         return None
-    if tokenizer.template is None:
+    if tokenizer.template is None and recipe.method.stage != "pt":
         problem = str(missing_template(tokenizer))
         findings.append(finding("model_no_template", "error", key, model=name, problem=problem))
         return None
@@ -73,38 +84,3 @@ def _check_files(recipe: Recipe) -> None:
     name = str(model.model_name_or_path)
     folder = find_model_folder(name, cache_dir=model.cache_dir, revision=model.model_revision)
     check_model_files(folder, weights_may_follow=is_hub_id(name))
-
-
-def _check(
-    key: str,
-    names: tuple[str, ...],
-    tokenizer: TextTokenizer | None,
-    recipe: Recipe,
-    options: PipelineOptions,
-    reports: list[DataReport],
-) -> list[Finding]:
-    """Findings about the named data sets; one that cannot be read does not hide the others. Fills `reports`."""
-    findings: list[Finding] = []
-    readable = []
-    for name in names:
-        try:
-            locate(name, options.dataset_dir)
-        except UserError as error:
-            findings.append(_unreadable(key, name, error))
-        else:
-            readable.append(name)
-    for name in readable:
-        try:
-            report = encode_datasets((name,), tokenizer, options).report
-        except UserError as error:
-            findings.append(_unreadable(key, name, error))
-        else:
-            reports.append(report)
-            named = name if len(names) > 1 else ""
-            findings += report.findings(on_bad_row=recipe.data.on_bad_row, key=key, dataset=named)
-    return findings
-
-
-def _unreadable(key: str, name: str, error: UserError) -> Finding:
-    problem = str(error).replace("dataset =", f"{key.removeprefix('data.')} =", 1)
-    return finding("data_unreadable", "error", key, dataset=name, problem=problem)

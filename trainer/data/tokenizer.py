@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,24 +12,44 @@ from typing import Any
 from tokenizers import AddedToken, Encoding, Tokenizer
 
 from trainer.data.registry import near_match
-from trainer.data.templates import ChatTemplate, load_template
+from trainer.data.templates import ChatTemplate, load_template, named_template
 from trainer.errors import UserError
 
 _TOKEN_FLAGS = ("lstrip", "rstrip", "single_word", "normalized", "special")
 _NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+
+# A byte as SentencePiece writes it, and the characters that byte-level tokenizers write for bytes (GPT-2's table).
+_BYTE_TOKEN = re.compile(r"<0x[0-9A-F]{2}>")
+_PRINTABLE_BYTES = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+_BYTE_OF = {chr(byte): byte for byte in _PRINTABLE_BYTES} | {
+    chr(0x100 + number): byte
+    for number, byte in enumerate(byte for byte in range(0x100) if byte not in _PRINTABLE_BYTES)
+}
 
 
 class TextTokenizer:
     """Text to ids and back, with the special tokens and the chat template of the model."""
 
     def __init__(
-        self, backend: Tokenizer, special_tokens: Mapping[str, str], template: ChatTemplate | None, folder: Path
+        self,
+        backend: Tokenizer,
+        special_tokens: Mapping[str, str],
+        template: ChatTemplate | None,
+        folder: Path,
+        text_begin_ids: Sequence[int] = (),
     ) -> None:
         self.folder = folder
         self.special_tokens = dict(special_tokens)
         """By role: `eos_token`, `pad_token` ..."""
         self.template = template
+        self.text_begin_ids = tuple(text_begin_ids)
+        """What the tokenizer by itself puts in front of a plain text; a chat template writes it on its own."""
         self._backend = backend
+
+    @property
+    def backend(self) -> Tokenizer:
+        """The Rust tokenizer, for those who ask how it works; nothing about it may be changed."""
+        return self._backend
 
     def encode(self, text: str) -> list[int]:
         """The ids of `text`; nothing is added before or after it."""
@@ -43,18 +64,32 @@ class TextTokenizer:
         return str(self._backend.decode(list(ids), skip_special_tokens=skip_special_tokens))
 
     def token(self, identifier: int) -> str:
-        """The token as it is shown to people; half a character is shown by its raw form."""
+        """The token as it is shown to people; of half a character the bytes, as in `<E8AE>`."""
         text = self.decode([identifier])
-        return text if "\ufffd" not in text else str(self._backend.id_to_token(identifier))
+        if "\ufffd" not in text:
+            return text
+        raw = str(self._backend.id_to_token(identifier))
+        if _BYTE_TOKEN.fullmatch(raw):
+            return f"<{raw[3:-1]}>"
+        known = [_BYTE_OF.get(character) for character in raw]
+        return raw if None in known else "<" + "".join(f"{byte:02X}" for byte in known if byte is not None) + ">"
 
     def __len__(self) -> int:
         return int(self._backend.get_vocab_size(with_added_tokens=True))
 
     @cached_property
     def all_special(self) -> frozenset[str]:
-        """The texts of all tokens that are marked as special, and of the named ones."""
+        """The texts of all tokens that are marked as special, of the named ones, and of what ends an answer."""
         added = self._backend.get_added_tokens_decoder().values()
-        return frozenset(token.content for token in added if token.special) | frozenset(self.special_tokens.values())
+        special = frozenset(token.content for token in added if token.special)
+        stop_words = () if self.template is None else self.template.stop_words
+        return special.union(self.special_tokens.values(), stop_words)
+
+    @property
+    def missing_stop_words(self) -> tuple[str, ...]:
+        """What ends an answer in the named template but is no token here, so that chat cannot stop at it."""
+        stop_words = () if self.template is None else self.template.stop_words
+        return tuple(word for word in stop_words if self._backend.token_to_id(word) is None)
 
     @property
     def eos_token_id(self) -> int | None:
@@ -73,10 +108,11 @@ class TextTokenizer:
         return None if identifier is None else int(identifier)
 
 
-def load_tokenizer(folder: Path | str) -> TextTokenizer:
+def load_tokenizer(folder: Path | str, template: str | None = None, tool_format: str | None = None) -> TextTokenizer:
     """The tokenizer of a model folder (`tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`).
 
-    Raises: UserError when there is none, or it cannot be read.
+    `template` names a shipped chat template that is used instead of the model's, `tool_format` how it writes tools.
+    Raises: UserError when there is none, it cannot be read, or a name is not known.
     """
     folder = Path(folder)
     file = folder / "tokenizer.json"
@@ -90,13 +126,22 @@ def load_tokenizer(folder: Path | str) -> TextTokenizer:
         raise UserError(message, file=file, hint="Copy tokenizer.json from the base model") from error
     config = _read_object(folder / "tokenizer_config.json")
     _add_tokens_of_config(backend, config)
+    begin = _begin_ids(backend)
     # What is trained is rendered by the template alone; a length limit or padding in the file must not reach it, and a
     # post-processor would only trim the offsets that labels are found by.
     backend.no_truncation()
     backend.no_padding()
     backend.post_processor = None
     special = _special_tokens(config) or _special_tokens(_read_object(folder / "special_tokens_map.json"))
-    return TextTokenizer(backend, special, load_template(folder, config, special), folder)
+    if template is None:
+        return TextTokenizer(backend, special, load_template(folder, config, special), folder, begin)
+    return TextTokenizer(backend, special, named_template(template, special, tool_format), folder, begin)
+
+
+def _begin_ids(backend: Tokenizer) -> list[int]:
+    """The special tokens that the file's post-processor puts in front of a text."""
+    bare, whole = (backend.encode("a", add_special_tokens=added).ids for added in (False, True))
+    return list(whole[: next((place for place, token in enumerate(whole) if token == bare[0]), 0)]) if bare else []
 
 
 def _no_tokenizer(folder: Path) -> UserError:

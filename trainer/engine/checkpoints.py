@@ -23,8 +23,13 @@ from trainer.run import (
 from .messages import words
 from .session import RunSession
 
-# How safetensors and torch.save tell it; the latter loses the system's error number.
-_SIGNS_OF_A_FULL_DISK = ("No space left on device", "PytorchStreamWriter failed", "unexpected pos")
+# How safetensors and torch.save tell it; the latter loses the error number, and words it by where the room ended.
+_SIGNS_OF_A_FULL_DISK = (
+    "No space left on device",
+    "PytorchStreamWriter failed",
+    "unexpected pos",
+    "iostream error",
+)
 # Written by transformers and peft beside the weights: a pickle that nothing of ours reads, and a model card template.
 _UNWANTED = ("training_args.bin", "README.md")
 
@@ -89,6 +94,11 @@ class CheckpointWriter:
 
     def _fill(self, trainer: Any, staging: Path, details: dict[str, object]) -> None:
         trainer.save_model(str(staging), _internal_call=True)
+        generation = staging / "generation_config.json"
+        if not generation.exists():
+            # Adapters are saved without it, and it says where answers end.
+            config = trainer.accelerator.unwrap_model(trainer.model).generation_config
+            generation.write_text(config.to_json_string(), encoding="utf-8")
         if not self._save_only_model:
             trainer._save_optimizer_and_scheduler(str(staging))
             trainer._save_scaler(str(staging))

@@ -5,20 +5,23 @@ from __future__ import annotations
 import math
 import time
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from trainer.config import Recipe
+from trainer.data.report import ReportBuilder
 from trainer.run import EvaluationEvent, MetricsEvent
 
 from .checkpoints import CheckpointWriter
+from .evaluation_sets import evaluate_sets
 from .live import EvaluationInterrupted, LiveControl
 from .messages import Words, words
 from .samples import sample_answers
 from .session import RunSession
 from .throughput import ThroughputMeter
-from .token_counts import CountingCollator, TokenMean, take_counts, weigh_by_tokens
+from .token_counts import READ, REFUSED, CountingCollator, TokenMean, take_counts, weigh_by_tokens
 
 _BAD_STEPS_IN_A_ROW = 5
 _DISK_FULL_RETRY_SECONDS = 5.0
@@ -41,6 +44,8 @@ class RunTrainer:
     throughput: ThroughputMeter
     stopped: bool
     evaluation_due: bool
+    rows_read: dict[int, ReportBuilder]
+    """What the processes of the loader have read of a stream."""
 
     def attach(
         self: Any, session: RunSession, live: LiveControl, checkpoints: CheckpointWriter, recipe: Recipe
@@ -54,6 +59,7 @@ class RunTrainer:
         self.throughput = ThroughputMeter()
         self.stopped = False
         self.data_collator = CountingCollator(self.data_collator)
+        self.rows_read = {}
         self._train_weights: list[int] = []
         self._evaluation = TokenMean()
         self._micro_losses: list[torch.Tensor] = []
@@ -73,6 +79,22 @@ class RunTrainer:
         loss: torch.Tensor = super().training_step(model, inputs, *args, **kwargs)  # type: ignore[misc]
         self._micro_losses.append(loss)
         return loss
+
+    def get_batch_samples(self: Any, epoch_iterator: Any, *args: Any, **kwargs: Any) -> Any:
+        """The batches of the next step, after a look at what a stream sent with them."""
+        return super().get_batch_samples(self._looked_at(epoch_iterator), *args, **kwargs)  # type: ignore[misc]
+
+    def _looked_at(self: Any, batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for batch in batches:
+            if READ in batch:
+                process, counts = batch.pop(READ)
+                self.rows_read[process] = counts
+            if REFUSED in batch:
+                # Between two steps: what has been learned up to the row that cannot be read is worth keeping.
+                if self.state.global_step and self.checkpoints.last_step != self.state.global_step:
+                    self.save_now("bad row")
+                raise batch[REFUSED]
+            yield batch
 
     def _begin(self: Any) -> None:
         """What happens once, when model, optimizer and (on resume) all state are in place."""
@@ -229,9 +251,13 @@ class RunTrainer:
         self.session.phase("evaluating", f"step {self.state.global_step}")
         devices = [self.args.device] if self.args.device.type == "cuda" else []
         self._evaluation = TokenMean()
+        metrics: dict[str, float]
         try:
             with self.throughput.excluded(), torch.random.fork_rng(devices=devices):
-                metrics: dict[str, float] = super().evaluate(*args, **kwargs)  # type: ignore[misc]
+                if isinstance(self.eval_dataset, dict):
+                    metrics = evaluate_sets(self, self._evaluation)
+                else:
+                    metrics = super().evaluate(*args, **kwargs)  # type: ignore[misc]
                 self._answer_prompts()
         finally:
             self._metrics["eval"].clear()

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+REFUSED, READ = "refused", "read"
+"""What a stream adds to its sequences: an error that ends the run; a process of the loader and what it has read."""
 _REAL, _PADDED, _TRAINED = "real_tokens", "padded_tokens", "trained_tokens"
 _NOT_TRAINED = -100
 
@@ -28,11 +30,17 @@ class CountingCollator:
         self.collator = collator
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        for example in examples:
+            if REFUSED in example:
+                return {REFUSED: example[REFUSED]}
         real = sum(len(example["input_ids"]) for example in examples)
         batch: dict[str, Any] = dict(self.collator(examples))
         batch[_REAL], batch[_PADDED] = real, int(batch["input_ids"].numel())
         # The first token of a row is never predicted.
         batch[_TRAINED] = int((batch["labels"][:, 1:] != _NOT_TRAINED).sum())
+        for example in examples:
+            if READ in example:
+                batch[READ] = example[READ]
         return batch
 
 
@@ -53,12 +61,14 @@ class TokenMean:
         self._losses.append(loss.detach())
         self.weights.append(tokens)
 
-    def mean(self) -> float:
-        """The mean so far; nan when nothing was added."""
-        total = sum(self.weights)
+    def mean(self, first: int = 0) -> float:
+        """The mean so far, from batch `first` on; nan when nothing was added."""
+        weights = self.weights[first:]
+        total = sum(weights)
         if not total:
             return math.nan
-        return math.fsum(float(loss) * weight for loss, weight in zip(self._losses, self.weights, strict=True)) / total
+        losses = self._losses[first:]
+        return math.fsum(float(loss) * weight for loss, weight in zip(losses, weights, strict=True)) / total
 
 
 def weigh_by_tokens(metrics: dict[str, list[float]], weights: list[int]) -> None:

@@ -9,6 +9,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from trainer.config import Recipe, resolve_model_path
+from trainer.data.templates import ChatTemplate, named_template, text_with_defaults
+from trainer.data.thinking import default_variables
 from trainer.errors import UserError
 
 _ATTENTION = {"auto": "sdpa", "disabled": "eager", "sdpa": "sdpa"}
@@ -86,7 +88,39 @@ def load_tokenizer(recipe: Recipe) -> Any:
         ) from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.chat_template = _trained_template(tokenizer.chat_template, recipe)
     return tokenizer
+
+
+def set_stop_tokens(model: Any, tokenizer: Any, recipe: Recipe) -> None:
+    """Let generation stop where answers of the named template end, in this run and in all that load its checkpoints."""
+    if recipe.data.template is None:
+        return
+    known = tokenizer.get_vocab()
+    words = named_template(recipe.data.template).stop_words
+    stated = model.generation_config.eos_token_id
+    ends = [] if stated is None else [stated] if isinstance(stated, int) else list(stated)
+    more = [known[word] for word in words if word in known and known[word] not in ends]
+    if more:
+        model.generation_config.eos_token_id = ends + more
+
+
+def _trained_template(of_model: Any, recipe: Recipe) -> Any:
+    """The chat template that checkpoints carry: the text that the rows are rendered with, in the mode of the recipe.
+
+    `of_model` is the model's own: a text, several texts by name, or None.
+    """
+    data = recipe.data
+    if data.template is not None:
+        return _in_mode(named_template(data.template, tool_format=data.tool_format), recipe)
+    if isinstance(of_model, dict):
+        return {name: _in_mode(ChatTemplate(text), recipe) for name, text in of_model.items()}
+    return None if of_model is None else _in_mode(ChatTemplate(of_model), recipe)
+
+
+def _in_mode(template: ChatTemplate, recipe: Recipe) -> str:
+    variables = default_variables(template, recipe.data.enable_thinking, recipe.data.preserve_thinking)
+    return text_with_defaults(template.text, variables)
 
 
 def _first_line(error: Exception) -> str:

@@ -53,7 +53,8 @@ class Status:
     """The content of status.json. Times are wall seconds; `monotonic` is the heartbeat on this boot's own clock.
 
     `phase` is the phase's name; `exit_reason` is empty until the trainer ends, then finished, stopped or failed.
-    `seconds_before` is how long the trainers before this one worked.
+    `seconds_before` is how long the trainers before this one worked. While data are prepared `rows` are done of
+    `total_rows`, which is an estimate, or 0 where nothing is known.
     `updated` is when the trainer last had something to say, `heartbeat` when its process was last seen alive.
     """
 
@@ -78,6 +79,8 @@ class Status:
     heartbeat: float = 0.0
     monotonic: float = 0.0
     seconds_before: float = 0.0
+    rows: int = 0
+    total_rows: int = 0
 
     @property
     def elapsed(self) -> float:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import datasets
 from trl import SFTConfig, SFTTrainer
 
 from trainer.config import Recipe
-from trainer.data import PreparedData
-from trainer.data.collate import PaddingCollator, to_dataset
+from trainer.data import EncodedRows, PreparedData
+from trainer.data.collate import IsolatingCollator, PaddingCollator, StreamedSequences, TokenSequences
+from trainer.data.packing import OneByOne, cuts_up_text, training_layout
 from trainer.engine.argument_checks import check_optimizer, check_schedule
 from trainer.engine.arguments import training_arguments
+from trainer.engine.isolation import check_rows_stay_apart
 from trainer.engine.run_trainer import RunTrainer
 
 
@@ -24,6 +27,9 @@ def build_sft_trainer(model: Any, tokenizer: Any, data: PreparedData, recipe: Re
 
     The loss is the mean negative log-likelihood of the labelled tokens (-100 is not trained) over the whole batch,
     accumulation included.
+
+    Raises:
+        UserError: when the installed version refuses a setting, or the model lets packed rows see each other.
     """
     arguments = training_arguments(
         SFTConfig,
@@ -33,21 +39,65 @@ def build_sft_trainer(model: Any, tokenizer: Any, data: PreparedData, recipe: Re
         max_length=None,
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},
+        # What our sequences hold goes to the collator alone.
+        remove_unused_columns=False,
+        # A stream is read here and not by one process for all: its batches hold more than tensors.
+        accelerator_config={"dispatch_batches": False},
     )
     check_optimizer(arguments, model)
     check_schedule(arguments)
     # TRL would mirror the padding token onto the model, had it made the collator itself.
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return SftTrainer(
+    collator = sequence_collator(model, tokenizer.pad_token_id, recipe, on_gpu=arguments.device.type == "cuda")
+    trainer = SftTrainer(
         model=model,
         args=arguments,
-        data_collator=PaddingCollator(
-            tokenizer.pad_token_id,
-            pad_to_multiple_of=8 if arguments.device.type == "cuda" else 1,
-            ignore_padding=recipe.data.ignore_pad_token_for_loss,
-        ),
-        train_dataset=to_dataset(data.train),
-        eval_dataset=None if data.evaluation is None else to_dataset(data.evaluation),
+        data_collator=collator,
+        # TRL insists on this type, and looks at the first row alone; the Trainer takes any.
+        train_dataset=datasets.Dataset.from_list([{"input_ids": [], "labels": []}]),
+        eval_dataset=evaluation_sequences(data, recipe),
         processing_class=tokenizer,
     )
+    trainer.train_dataset = training_sequences(data, recipe)
+    if isinstance(collator, IsolatingCollator):
+        field = "padding_free" if recipe.data.padding_free else "neat_packing"
+        check_rows_stay_apart(trainer.model, trainer.accelerator, collator, field)
+    return trainer
+
+
+def sequence_collator(
+    model: Any, pad_token_id: int, recipe: Recipe, *, on_gpu: bool
+) -> PaddingCollator | IsolatingCollator:
+    """What makes batches of sequences, as the recipe says whether rows see each other."""
+    data = recipe.data
+    multiple = 8 if on_gpu else 1
+    if data.neat_packing or data.padding_free:
+        flash = "flash" in str(model.config._attn_implementation)
+        return IsolatingCollator(pad_token_id, multiple, flat=data.padding_free or flash)
+    return PaddingCollator(pad_token_id, multiple, ignore_padding=data.ignore_pad_token_for_loss)
+
+
+def training_sequences(data: PreparedData, recipe: Recipe) -> TokenSequences | StreamedSequences:
+    """What is trained on, packed where the recipe packs."""
+    if data.stream is not None:
+        return StreamedSequences(data.stream)
+    layout = training_layout(data.train.lengths(), recipe)
+    return TokenSequences(data.train, layout, learns_across=cuts_up_text(recipe))
+
+
+def evaluation_sequences(data: PreparedData, recipe: Recipe) -> TokenSequences | dict[str, TokenSequences] | None:
+    """What is evaluated on, by data set where each has its own loss. Rows are not packed, so that losses compare with
+    those of unpacked runs; running text is cut up as in training.
+    """
+    if data.evaluation is None:
+        return None
+    if data.evaluation_sets:
+        return {name: _unpacked(rows, recipe) for name, rows in data.evaluation_sets.items()}
+    return _unpacked(data.evaluation, recipe)
+
+
+def _unpacked(rows: EncodedRows, recipe: Recipe) -> TokenSequences:
+    is_text = cuts_up_text(recipe)
+    layout = training_layout(rows.lengths(), recipe) if is_text else OneByOne(rows.lengths())
+    return TokenSequences(rows, layout, learns_across=is_text)

@@ -19,8 +19,10 @@ _GROUPS = {
     "start": ("demo", "train", "resume"),
     "watch": ("attach", "runs", "status", "stop", "delete"),
     "talk": ("chat",),
-    "prepare": ("check", "presets", "params", "doctor", "paths"),
+    "prepare": ("check", "data", "estimate", "presets", "params", "doctor", "paths"),
 }
+# Stands before words that must not be taken for options; no word of a command line can hold it.
+_SHIELD = "\0"
 
 
 class _Help(argparse.HelpFormatter):
@@ -55,7 +57,7 @@ class Parser(argparse.ArgumentParser):
         self.command = command
         super().__init__(
             prog=f"trimtab {command}".strip(),
-            description=_help(f"{command}_help") if command else _help("about"),
+            description=self._own_help("help") if command else _help("about"),
             formatter_class=_Help,
             add_help=False,
             allow_abbrev=False,
@@ -65,8 +67,10 @@ class Parser(argparse.ArgumentParser):
         self.options.add_argument("-h", "--help", action="help", help=_help("option_help"))
 
     def word(self, name: str, metavar: str, *, nargs: str | None = None) -> None:
-        """Add a positional word; its help is `<command>_<name>` in the catalogue."""
-        self.words.add_argument(name, metavar=metavar, nargs=nargs, help=_help(f"{self.command}_{name}"))
+        """Add a positional word; its help is `<command>_<name>` in the catalogue; of `data <action>`, `<action>_<name>`
+        among the texts of data commands.
+        """
+        self.words.add_argument(name, metavar=metavar, nargs=nargs, help=self._own_help(name))
 
     def settings(self) -> None:
         """Add the `key=value` words."""
@@ -76,20 +80,45 @@ class Parser(argparse.ArgumentParser):
         """Add an option without a value; its help is `<command>_option_<name>`, or the shared `option_<name>`."""
         self.options.add_argument(f"--{name}", action="store_true", help=self._option_help(name))
 
-    def option(self, name: str, metavar: str) -> None:
+    def option(self, name: str, metavar: str, *, short: str | None = None) -> None:
         """Add an option with a text value."""
-        self.options.add_argument(f"--{name}", metavar=metavar, help=self._option_help(name))
+        names = (f"--{name}",) if short is None else (short, f"--{name}")
+        self.options.add_argument(*names, metavar=metavar, help=self._option_help(name))
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """The arguments; words and options stand in any order, and behind `--` all are words.
+
+        Raises: UserError for unknown options, and for words missing or too many.
+        """
+        # Left to itself, parse_intermixed_args cuts the first seven letters, "usage: ", off our usage line in any
+        # language, and forgets that it met a "--".
+        self.usage = self.format_usage().removeprefix(text("command_line.usage")).strip()
+        end = list(words).index("--") if "--" in words else len(words)
+        shielded = [*words[:end], *(_SHIELD + word for word in words[end + 1 :])]
+        parsed = self.parse_intermixed_args(shielded)
+        for name, value in vars(parsed).items():
+            if isinstance(value, list):
+                setattr(parsed, name, [word.removeprefix(_SHIELD) for word in value])
+            elif isinstance(value, str):
+                setattr(parsed, name, value.removeprefix(_SHIELD))
+        return parsed
 
     def _option_help(self, name: str) -> str:
-        return _help("option_json" if name == "json" else f"{self.command}_option_{name}")
+        if name == "json":
+            return _help("option_json")
+        return self._own_help(f"option_{name}".replace("-", "_"))
+
+    def _own_help(self, name: str) -> str:
+        group, _, action = self.command.partition(" ")
+        return _help(f"{action}_{name}", f"{group}_commands") if action else _help(f"{group}_{name}")
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Raise instead of printing the usage: one line, with the place to look."""
-        raise UserError(message, hint=text("command_line.see_help", command=self.prog))
+        raise UserError(message.replace(_SHIELD, ""), hint=text("command_line.see_help", command=self.prog))
 
 
-def _help(name: str) -> str:
-    return text(f"command_line.{name}").replace("%", "%%")
+def _help(name: str, area: str = "command_line") -> str:
+    return text(f"{area}.{name}").replace("%", "%%")
 
 
 def parse(words: Sequence[str]) -> tuple[str | None, argparse.Namespace]:
@@ -107,10 +136,11 @@ def parse(words: Sequence[str]) -> tuple[str | None, argparse.Namespace]:
         near = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
         hint = text("command_line.near_command", name=near[0]) if near else text("command_line.see_commands")
         raise UserError(text("command_line.unknown_command", name=name), hint=hint)
-    parser = command_parser(name)
-    # Left to itself, parse_intermixed_args cuts the first seven letters, "usage: ", off our usage line in any language.
-    parser.usage = parser.format_usage().removeprefix(text("command_line.usage")).strip()
-    return name, parser.parse_intermixed_args(list(words[1:]))
+    if name == "data":
+        from tui.commands import data_arguments
+
+        return name, data_arguments.parse(words[1:], Parser)
+    return name, command_parser(name).parse(words[1:])
 
 
 def command_parser(name: str) -> Parser:
@@ -212,6 +242,7 @@ _FILL: dict[str, Callable[[Parser], None]] = {
     "delete": _delete,
     "chat": _chat,
     "check": _check,
+    "estimate": _check,
     "presets": _only_json,
     "params": _params,
     "doctor": _only_json,

@@ -19,7 +19,7 @@ from tui.localized import localized
 _COLOURS = {"error": "red", "warning": "yellow", "info": "dim"}
 # Rows of each data set that are looked at, so that the answer comes in about two seconds.
 LIMIT_ROWS = 20_000
-_SEVERITIES = ("error", "warning", "info")
+SEVERITIES = ("error", "warning", "info")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def examine(name: str, settings: Sequence[str]) -> Examined:
     # About a value that could not be read there is nothing more to say: its default stands in for it here.
     unread = {field for finding in refused for field in finding.fields}
     findings = [*refused, *(finding for finding in findings if not unread.intersection(finding.fields))]
-    findings.sort(key=lambda finding: _SEVERITIES.index(finding.severity))
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return Examined(preset, resolve(preset.recipe, hardware), tuple(findings))
 
 

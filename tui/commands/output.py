@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
@@ -15,6 +17,8 @@ from dataclasses import dataclass, field
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "bold": "1", "dim": "2"}
 _GAP = "  "
+# All but line break and tab.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # Narrower than this, a table becomes one block of lines per row.
 _NARROW = 40
 
@@ -22,6 +26,11 @@ _NARROW = 40
 def on_terminal() -> bool:
     """Whether a person watches standard output in a terminal that can move its cursor."""
     return sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+
+
+def as_words(name: str, *, dataset_dir: str | None) -> str:
+    """The words that name a data set in a command to be typed, quoted as the shell needs it."""
+    return shlex.join([name, "--dir", dataset_dir] if dataset_dir else [name])
 
 
 def terminal_width() -> int:
@@ -78,6 +87,11 @@ def _pieces(line: str) -> list[str]:
     return [*pieces, word] if word else pieces
 
 
+def harmless(text: str) -> str:
+    """The text with control characters made visible, so that the data of a file cannot steer the terminal."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match.group()):02x}", text)
+
+
 def paint(line: str, colour: str) -> str:
     """The line in a colour, where standard output is a terminal and NO_COLOR is not set."""
     if not on_terminal() or os.environ.get("NO_COLOR"):
@@ -131,6 +145,43 @@ class Table:
             lines += wrap(first, width)
             lines += [" " + line for value in rest if value for line in wrap(value, width - 1)]
         return lines
+
+    def print(self) -> None:
+        """Print all lines."""
+        for line in self.lines():
+            print(line)
+
+
+class Facts:
+    """Labels with the lines that belong to them; lines are broken at the terminal's edge, never cut."""
+
+    def __init__(self) -> None:
+        self._facts: list[tuple[str, tuple[str, ...]]] = []
+
+    def add(self, label: str, *lines: str) -> None:
+        """Add a label and its lines."""
+        self._facts.append((label, lines))
+
+    def lines(self) -> list[str]:
+        """All labels in one column, their lines in another; below each other where the terminal is narrow."""
+        width = terminal_width() if sys.stdout.isatty() else 120
+        column = max((cells(label) for label, _ in self._facts), default=0) + len(_GAP)
+        if width < _NARROW:
+            return [
+                line
+                for label, lines in self._facts
+                for line in (*wrap(label, width), *(f" {part}" for one in lines for part in wrap(one, width - 1)))
+            ]
+        found: list[str] = []
+        for label, lines in self._facts:
+            parts = [
+                part for one in lines for part in ([one] if cells(one) <= width - column else wrap(one, width - column))
+            ]
+            found += [
+                (label + " " * (column - cells(label)) if number == 0 else " " * column) + part
+                for number, part in enumerate(parts)
+            ]
+        return found
 
     def print(self) -> None:
         """Print all lines."""

@@ -33,6 +33,9 @@ class Progress:
     message: str = ""
     last_checkpoint: str | None = None
     elapsed: float | None = None
+    rows: int = 0
+    total_rows: int = 0
+    """Rows that are prepared, and how many there are about; 0: not known."""
 
     @property
     def ended(self) -> bool:
@@ -64,6 +67,8 @@ def progress_of(run: RunDirectory, reader: RunReader) -> Progress:
         message=" ".join(status.message.split()),
         last_checkpoint=_checkpoint_path(run, status),
         elapsed=status.elapsed if status.started else None,
+        rows=status.rows,
+        total_rows=status.total_rows,
     )
 
 

@@ -34,10 +34,10 @@ def _datasets(recipe: Recipe) -> tuple[str, ...]:
 def _files_here() -> tuple[str, ...]:
     """Data files of the current folder, as one would type them."""
     from trainer.data.registry import INFO_FILE
-    from trainer.data.sources import SUFFIXES
+    from trainer.data.sources import is_data_file
 
     try:
-        files = sorted(file.name for file in Path.cwd().iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+        files = sorted(file.name for file in Path.cwd().iterdir() if is_data_file(file) and file.is_file())
     except OSError:
         return ()
     return tuple(name for name in files if name != INFO_FILE)

@@ -43,7 +43,8 @@ def plan(model: FormModel, rows: int | None) -> RunPlan:
     batch = int(train.per_device_train_batch_size)
     accumulation = int(train.gradient_accumulation_steps)
     effective = batch * accumulation * devices
-    per_epoch = None if rows is None else max(1, math.ceil(math.ceil(rows / (batch * devices)) / accumulation))
+    known = rows is not None and _one_sequence_a_row(recipe)
+    per_epoch = max(1, math.ceil(math.ceil((rows or 0) / (batch * devices)) / accumulation)) if known else None
     steps: int | None
     epochs: float | None
     if train.max_steps > 0:
@@ -65,6 +66,13 @@ def plan(model: FormModel, rows: int | None) -> RunPlan:
         saves=_events(str(train.save_strategy), train.save_steps, steps, per_epoch, at_end=True),
         saves_kept=train.save_total_limit,
     )
+
+
+def _one_sequence_a_row(recipe: Recipe) -> bool:
+    """Whether every row is one sequence, once an epoch: packing makes fewer of them, other mixtures more or fewer."""
+    data = recipe.data
+    packed = data.packing or data.neat_packing
+    return not (packed or data.streaming or (data.mix_strategy != "concat" and len(data.dataset) > 1))
 
 
 def command_line(model: FormModel) -> str:

@@ -169,7 +169,9 @@ def empty_chart(snapshot: RunSnapshot | None, run: RunDirectory | None, *, main:
     if snapshot.state.alive:
         every = logging_steps(snapshot.run.recipe_file)
         coming = text("dashboard.first_loss", steps=every)
-        return f"{snapshot.phase_text}\n{coming}" if snapshot.phase_text else coming
+        # While data are prepared the status knows how far it is; the phase tells only that it began.
+        doing = _message(snapshot) or snapshot.phase_text
+        return f"{doing}\n{coming}" if doing else coming
     return text("dashboard.no_loss", state=state_word(snapshot.state))
 
 

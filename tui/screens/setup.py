@@ -32,6 +32,15 @@ PREFLIGHT_DELAY = 0.5
 """Seconds without a change before model and data are looked at."""
 
 
+def first_draft() -> FormModel:
+    """The settings that everything begins with: the first preset, where it can be read."""
+    hardware = Hardware.detect()
+    try:
+        return FormModel(hardware, load_preset(FIRST_PRESET))
+    except UserError:
+        return FormModel(hardware)
+
+
 class SetupScreen(CockpitScreen):
     """The form over a preset."""
 
@@ -42,6 +51,7 @@ class SetupScreen(CockpitScreen):
         Binding("ctrl+r", "review", "setup.key_review", id="setup.review"),
         Binding("ctrl+s", "save", "setup.key_save", id="setup.save"),
         Binding("ctrl+o", "load", "setup.key_load", id="setup.load"),
+        Binding("v", "look_at_data", "setup.key_data", id="setup.data"),
     ]
 
     def __init__(self) -> None:
@@ -51,6 +61,7 @@ class SetupScreen(CockpitScreen):
         self._preflight_timer: Timer | None = None
         self._preflight_of: dict[str, object] | None = None
         self._rows: int | None = None
+        self._shown_revision = 0
 
     def compose_body(self) -> ComposeResult:
         """A line that says what is edited, and the form."""
@@ -65,10 +76,12 @@ class SetupScreen(CockpitScreen):
     def on_mount(self) -> None:
         """Open with the preset that was asked for, else with the first one."""
         wanted, self.cockpit.setup_request = self.cockpit.setup_request, None
-        if wanted is not None:
+        begun = self.cockpit.draft is not None
+        self._use_model(self.cockpit.draft_recipe())
+        if wanted is not None and begun:
+            self._ask_then_open(wanted)
+        elif wanted is not None:
             self._open(wanted)
-        elif any(info.name == FIRST_PRESET for info in list_presets()):
-            self._open(FIRST_PRESET)
         self.relabel()
 
     def on_shown(self) -> None:
@@ -76,6 +89,12 @@ class SetupScreen(CockpitScreen):
         wanted, self.cockpit.setup_request = self.cockpit.setup_request, None
         if wanted is not None:
             self._ask_then_open(wanted)
+        if self.model.revision != self._shown_revision:
+            self.form.refresh_form()
+            self._look_at_data()
+        field, self.cockpit.setup_field = self.cockpit.setup_field, ""
+        if field:
+            self.form.go_to(field)
         self._refresh_texts()
 
     def on_resize(self) -> None:
@@ -91,8 +110,10 @@ class SetupScreen(CockpitScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a value is typed, only the editor has keys."""
-        if action in ("review", "save", "load") and self.is_mounted and self.form.typing:
+        if action in ("review", "save", "load", "look_at_data") and self.is_mounted and self.form.typing:
             return False
+        if action == "look_at_data" and self.is_mounted:
+            return self.form.section == "data"
         return super().check_action(action, parameters)
 
     # presets
@@ -107,8 +128,11 @@ class SetupScreen(CockpitScreen):
 
     def use_preset(self, preset: Preset) -> None:
         """Begin anew from a preset."""
-        self.model = FormModel(self.hardware, preset)
-        self.form.use_model(self.model)
+        self._use_model(FormModel(self.hardware, preset))
+
+    def _use_model(self, model: FormModel) -> None:
+        self.model = self.cockpit.draft = model
+        self.form.use_model(model)
         self._rows = None
         self._look_at_data()
         self._refresh_texts()
@@ -200,6 +224,7 @@ class SetupScreen(CockpitScreen):
 
     def _refresh_texts(self) -> None:
         model, form = self.model, self.form
+        self._shown_revision = model.revision
         parts = [text("setup.title_preset", preset=self._preset_name)]
         if model.changes:
             parts.append(text("setup.title_changes", count=len(model.changes)))
@@ -214,6 +239,10 @@ class SetupScreen(CockpitScreen):
             errors=len(model.errors),
             warnings=sum(found.severity == "warning" for found in model.findings),
         )
+
+    def action_look_at_data(self) -> None:
+        """Look at the rows of the chosen sets."""
+        self.cockpit.open_data(next(iter(self.model.recipe.data.dataset), None))
 
     def action_review(self) -> None:
         """The page before the start; Enter in a field never leads there."""

@@ -62,17 +62,18 @@ class LineDialog(ModalScreen[str | None]):
 
 
 class ChoiceDialog(ModalScreen[str | None]):
-    """Asks for one of a few choices: pairs of name and text. Escape chooses nothing."""
+    """Asks for one of a few choices: pairs of name and text. It begins on `initial`; Escape chooses nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "common.key_cancel", id="dialog.cancel"),
     ]
 
-    def __init__(self, title: str, explanation: str, choices: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, title: str, explanation: str, choices: Sequence[tuple[str, str]], *, initial: str = "") -> None:
         super().__init__()
         self._title = title
         self._explanation = explanation
         self._choices = choices
+        self._begin = next((at for at, (name, _) in enumerate(choices) if name == initial), 0)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as box:
@@ -80,6 +81,10 @@ class ChoiceDialog(ModalScreen[str | None]):
             box.border_subtitle = text("common.dialog_keys")
             yield Label(self._explanation, markup=False)
             yield OptionList(*(Option(label, id=name) for name, label in self._choices), compact=True, markup=False)
+
+    def on_mount(self) -> None:
+        """Begin on the choice of now."""
+        self.query_one(OptionList).highlighted = self._begin
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Enter or a click."""

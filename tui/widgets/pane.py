@@ -14,7 +14,8 @@ from tui.themes import role_style
 from tui.widgets.glyphs import ascii_only
 
 Piece = tuple[str, str]
-"""Text and the role of its colour: a theme variable, "muted" or "faint"; a `*` in front makes it bold."""
+"""Text and the role of its colour: a theme variable, "muted" or "faint"; `*` in front makes it bold, `_` underlines it,
+`!` swaps text and background."""
 Row = tuple[Piece, ...]
 
 
@@ -41,8 +42,13 @@ def row_strip(widget: Widget, row: Row, width: int) -> Strip:
 
 
 def piece_style(widget: Widget, role: str) -> Style:
-    """The style of a role; a `*` in front makes it bold."""
-    return role_style(widget.app, role.removeprefix("*"), bold=role.startswith("*"))
+    """The style of a role with its marks (`*`, `_`, `!`)."""
+    name = role.lstrip("*_!")
+    marks = role[: len(role) - len(name)]
+    style = role_style(widget.app, name, bold="*" in marks)
+    if "_" in marks or "!" in marks:
+        style += Style(underline="_" in marks or None, reverse="!" in marks or None)
+    return style
 
 
 def changed_cells(old: Row, new: Row) -> int:

@@ -19,7 +19,7 @@ from tui.widgets.state_words import state_style, state_word
 if TYPE_CHECKING:
     from tui.app import TrimtabApp
 
-SCREENS = ("setup", "dashboard", "runs", "chat", "presets")
+SCREENS = ("setup", "dashboard", "runs", "chat", "presets", "data")
 
 
 class TopBar(Widget):

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.data.conftest import MakeModel, MakeRecipe, dialogue
-from trainer.data import fingerprint, load_tokenizer, prepare
-from trainer.data.report import Lengths
+from trainer.data import fingerprint, prepare
+from trainer.data.lengths import Lengths
 from trainer.errors import UserError
 
 ROWS = [dialogue(f"Question {number}?", "Yes. " * (number + 1)) for number in range(20)]
@@ -94,7 +94,7 @@ def test_counts_are_those_of_the_rows(make_model: MakeModel, make_recipe: MakeRe
     assert report.tokens == prepared.train.token_count == sum(lengths)
     assert report.trained_tokens == sum(label != -100 for row in prepared.train for label in row.labels)
     assert report.lengths == Lengths(lengths[0], lengths[9], lengths[18], lengths[19], lengths[19])
-    assert done == [(8, None), (16, None), (20, None)]
+    assert done == [(8, 20), (16, 20), (20, 20)]
     assert report.findings() == []
 
 
@@ -104,32 +104,6 @@ def test_fingerprints_are_those_of_the_files(make_model: MakeModel, make_recipe:
     [found] = fingerprint(recipe)
     assert (found.path, found.size) == (str(file), file.stat().st_size)
     assert found.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
-
-
-def test_batches_and_datasets(make_model: MakeModel, make_recipe: MakeRecipe) -> None:
-    from trainer.data.collate import PaddingCollator, to_dataset
-
-    model = make_model()
-    train = prepare(make_recipe(model, ROWS)).train
-    for rows in (train, train.select([7, 2, 3])):
-        dataset = to_dataset(rows)
-        assert dataset.column_names == ["input_ids", "labels"]
-        assert [(item["input_ids"], item["labels"]) for item in dataset] == [
-            (row.input_ids, row.labels) for row in rows
-        ]
-    pad = load_tokenizer(model).pad_token_id
-    assert pad is not None
-    short, long = train[0], train[19]
-    examples = [{"input_ids": row.input_ids, "labels": row.labels} for row in (short, long)]
-    batch = PaddingCollator(pad, pad_to_multiple_of=8)(examples)
-    width = -(-len(long.input_ids) // 8) * 8
-    assert {name: tuple(values.shape) for name, values in batch.items()} == dict.fromkeys(
-        ("input_ids", "labels", "attention_mask"), (2, width)
-    )
-    fill = width - len(short.input_ids)
-    assert batch["input_ids"][0].tolist() == short.input_ids + [pad] * fill
-    assert batch["labels"][0].tolist() == short.labels + [-100] * fill
-    assert batch["attention_mask"][0].tolist() == [1] * len(short.input_ids) + [0] * fill
 
 
 def test_no_torch() -> None:

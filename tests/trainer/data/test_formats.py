@@ -1,174 +1,306 @@
-"""Rows of every format become the same dialogues; bad rows are named with file, line, reason and remedy."""
+"""Each shape that rows have on disk becomes the dialogue that it stands for, registered or not."""
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.trainer.data.conftest import MakeModel, MakeRecipe, dialogue
-from trainer.data import load_tokenizer, prepare
-from trainer.errors import UserError
+from tests.trainer.data.converting import OPENAI_TAGS, convert, convert_all, openai, refusal, said, sharegpt, stated
+from trainer.data import BadRow, Row
+from trainer.data.messages import RawRow, SourceReference
+from trainer.data.registry import Tags, find_dataset, list_datasets
+from trainer.data.sources import read_rows
+from trainer.paths import shipped_folder
 
-CHAT = (
-    "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nA<|im_end|>\n<|im_start|>assistant\nB<|im_end|>\n"
-    "<|im_start|>user\nC<|im_end|>\n<|im_start|>assistant\nD<|im_end|>\n"
-)
-QUESTION = "<|im_start|>user\nC<|im_end|>\n<|im_start|>assistant\nD<|im_end|>\n"
-LONG_QUESTION = "<|im_start|>user\nC\nmore<|im_end|>\n<|im_start|>assistant\nD<|im_end|>\n"
-PARTS = [{"type": "text", "text": "C"}]
-OPENAI_TAGS = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
+TURNS = [("user", "C"), ("assistant", "D")]
+CHAT = [("system", "Be brief."), ("user", "A"), ("assistant", "B"), *TURNS]
+OPENAI = {"role_tag": "role", "content_tag": "content", "user_tag": "user", "assistant_tag": "assistant"}
 
 
-def rendered(model: Path, recipe: Any) -> list[str]:
-    """The texts of the training rows."""
-    tokenizer = load_tokenizer(model)
-    return [tokenizer.decode(example.input_ids) for example in prepare(recipe).train]
+def from_disk(folder: Path, row: dict[str, Any], entry: dict[str, Any], stage: str = "sft") -> Row:
+    """The row as it comes from a registered file."""
+    (folder / "rows.json").write_text(json.dumps([row]), encoding="utf-8")
+    info = {"mine": {"file_name": "rows.json", **entry}}
+    (folder / "dataset_info.json").write_text(json.dumps(info), encoding="utf-8")
+    registered = find_dataset("mine", folder)
+    [converted] = convert_all(list(read_rows(registered.files[0])), stage, registered)
+    assert isinstance(converted, Row), str(converted)
+    assert converted.source == SourceReference(str(folder / "rows.json"), 1, 1)
+    return converted
 
 
 @pytest.mark.parametrize(
-    ("row", "text"),
+    ("row", "messages"),
     [
-        ({"instruction": "C", "input": "", "output": "D"}, QUESTION),
-        ({"instruction": "C", "input": "more", "output": "D"}, LONG_QUESTION),
-        ({"instruction": "", "input": "C", "output": "D"}, QUESTION),
+        ({"instruction": "C", "input": "", "output": "D"}, TURNS),
+        ({"instruction": "C", "input": "more", "output": "D"}, [("user", "C\nmore"), ("assistant", "D")]),
+        ({"instruction": "", "input": "C", "output": "D"}, TURNS),
+        ({"instruction": "C", "input": None, "output": "D", "system": None, "history": None}, TURNS),
         ({"instruction": "C", "output": "D", "system": "Be brief.", "history": [["A", "B"]]}, CHAT),
+        ({"instruction": "C", "output": "D", "system": "Be brief.", "history": '[["A", "B"]]'}, CHAT),
         ({"input": "C", "output": "D", "history": [["A", "B"]], "system": "Be brief."}, CHAT),
-        ({"prompt": "C", "response": "D"}, QUESTION),
-        ({"question": "C", "answer": "D"}, QUESTION),
-        (dialogue("A", "B", "C", "D", system="Be brief."), CHAT),
-        ({"conversations": dialogue("A", "B", "C", "D", system="Be brief.")["messages"]}, CHAT),
-        ({"messages": [{"role": "user", "content": PARTS}, {"role": "assistant", "content": "D"}]}, QUESTION),
-        (
-            {
-                "conversations": [
-                    {"from": role, "value": value}
-                    for role, value in (("human", "A"), ("gpt", "B"), ("human", "C"), ("gpt", "D"))
-                ],
-                "system": "Be brief.",
-            },
-            CHAT,
-        ),
+        ({"prompt": "C", "response": "D"}, TURNS),
+        ({"prompt": "C", "completion": "D"}, TURNS),
+        ({"question": "C", "answer": "D"}, TURNS),
+        ({"question": "C", "input": "more", "answer": "D"}, [("user", "C\nmore"), ("assistant", "D")]),
+        ({"problem": "C", "solution": "D", "id": 7}, TURNS),
+        ({"prompt": openai("A", "B", "C"), "completion": openai("", "D")[1:], "system": "Be brief."}, CHAT),
+        ({"prompt": openai("C"), "completion": "D"}, TURNS),
+        ({"messages": openai("C", "D")}, TURNS),
+        ({"messages": [{"role": "system", "content": "Be brief."}, *openai("A", "B", "C", "D")]}, CHAT),
+        ({"messages": [{"role": "developer", "content": "Be brief."}, *openai("A", "B", "C", "D")]}, CHAT),
+        ({"messages": json.dumps(openai("C", "D"))}, TURNS),
+        ({"conversations": openai("A", "B", "C", "D"), "system": "Be brief."}, CHAT),
+        ({"conversations": sharegpt("A", "B", "C", "D"), "system": "Be brief."}, CHAT),
+        ({"conversations": [{"from": "system", "value": "Be brief."}, *sharegpt("A", "B", "C", "D")]}, CHAT),
+        ({"conversation": [{"from": "user", "content": "C"}, {"from": "bot", "content": "D"}]}, TURNS),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": "C"}]}, openai("", "D")[1]]}, TURNS),
+        ({"messages": [{**turn, "tool_calls": None, "name": None} for turn in openai("C", "D")]}, TURNS),
     ],
     ids=[
-        "alpaca", "with input", "input only", "alpaca history", "history", "prompt", "question", "messages",
-        "conversations with roles", "content parts", "sharegpt",
+        "alpaca", "with input", "input only", "nulls", "alpaca with history", "history as text", "input and output",
+        "prompt and response", "prompt and completion", "question and answer", "question with input", "problem",
+        "lists of messages", "list and text", "messages", "messages with system", "developer", "messages as text",
+        "conversations with roles", "sharegpt", "sharegpt with system", "mixed names", "content parts", "empty fields",
     ],
 )  # fmt: skip
-def test_detected_formats(make_model: MakeModel, make_recipe: MakeRecipe, row: dict[str, Any], text: str) -> None:
-    model = make_model()
-    assert rendered(model, make_recipe(model, [row])) == [text]
+def test_shapes_that_need_no_registration(row: dict[str, Any], messages: list[tuple[str, str]]) -> None:
+    converted = convert(row)
+    assert said(converted.messages) == messages
+    assert converted == Row(converted.messages, converted.source)
 
 
 @pytest.mark.parametrize(
     ("entry", "row"),
     [
-        ({"columns": {"prompt": "q", "response": "a"}}, {"q": "C", "a": "D", "instruction": "not this"}),
         (
-            {"formatting": "sharegpt", "columns": {"messages": "chat"}, "tags": OPENAI_TAGS},
-            {"chat": dialogue("C", "D")["messages"]},
+            {
+                "columns": {
+                    "prompt": "instruction",
+                    "query": "input",
+                    "response": "output",
+                    "system": "system",
+                    "history": "history",
+                }
+            },
+            {"instruction": "C", "input": "", "output": "D", "system": "Be brief.", "history": [["A", "B"]]},
         ),
-        ({"formatting": "openai", "columns": {"messages": "chat"}}, {"chat": dialogue("C", "D")["messages"]}),
         (
             {
                 "formatting": "sharegpt",
-                "columns": {"messages": "talk"},
-                "tags": {"role_tag": "who", "content_tag": "says", "user_tag": "me", "assistant_tag": "bot"},
+                "columns": {"messages": "messages"},
+                "tags": {**OPENAI, "system_tag": "system"},
             },
-            {"talk": [{"who": "me", "says": "C"}, {"who": "bot", "says": "D"}]},
+            {"messages": [{"role": "system", "content": "Be brief."}, *openai("A", "B", "C", "D")]},
         ),
         (
-            {"formatting": "sharegpt"},
-            {"conversations": [{"from": "human", "value": "C"}, {"from": "gpt", "value": "D"}]},
+            {"formatting": "sharegpt", "columns": {"messages": "conversations", "system": "prompt"}},
+            {"conversations": sharegpt("A", "B", "C", "D"), "prompt": "Be brief."},
         ),
-        ({}, dialogue("C", "D")),
+        ({"formatting": "sharegpt"}, {"conversations": sharegpt("A", "B", "C", "D"), "system": "Be brief."}),
+        ({"formatting": "alpaca"}, {"instruction": "C", "output": "D", "system": "Be brief.", "history": [["A", "B"]]}),
+        (
+            {
+                "formatting": "sharegpt",
+                "columns": {"messages": "talk", "system": "rule"},
+                "tags": {"role_tag": "who", "content_tag": "says", "user_tag": "me", "assistant_tag": "it"},
+            },
+            {
+                "talk": [{"who": who, "says": text} for who, text in zip(("me", "it") * 2, "ABCD", strict=True)],
+                "rule": "Be brief.",
+            },
+        ),
     ],
-    ids=["columns", "sharegpt with tags", "openai", "own tags", "sharegpt defaults", "nothing but the file"],
+    ids=["alpaca", "messages", "sharegpt", "sharegpt alone", "alpaca alone", "own tags"],
+)  # fmt: skip
+def test_registered_shapes(tmp_path: Path, entry: dict[str, Any], row: dict[str, Any]) -> None:
+    assert said(from_disk(tmp_path, row, entry).messages) == CHAT
+
+
+def test_only_the_registered_columns_are_read(tmp_path: Path) -> None:
+    row = {"q": "C", "a": "D", "instruction": "not this", "system": "nor this", "input": "nor that"}
+    assert said(from_disk(tmp_path, row, {"columns": {"prompt": "q", "response": "a"}}).messages) == TURNS
+
+
+def test_openai_formatting_adds_no_system_prompt(tmp_path: Path) -> None:
+    entry = {"formatting": "openai", "columns": {"messages": "chat"}, "tags": OPENAI}
+    assert said(from_disk(tmp_path, {"chat": openai("C", "D")}, entry).messages) == TURNS
+    row = {"chat": [{"role": "system", "content": "Be brief."}, *openai("A", "B", "C", "D")]}
+    assert said(from_disk(tmp_path, row, entry).messages) == CHAT
+
+
+def test_pretraining_text_as_registered(tmp_path: Path) -> None:
+    converted = from_disk(tmp_path, {"text": "A document.\n"}, {"columns": {"prompt": "text"}}, "pt")
+    assert (converted.text, converted.messages) == ("A document.\n", ())
+
+
+@pytest.mark.parametrize("column", ["text", "content", "document"])
+def test_pretraining_text_unregistered(column: str) -> None:
+    converted = convert({column: "A document.", "title": "No part of it"}, "pt")
+    assert converted == Row((), converted.source, text="A document.")
+
+
+@pytest.mark.parametrize("tag", [True, False])
+def test_judged_answers(tmp_path: Path, tag: bool) -> None:
+    entry = {"formatting": "sharegpt", "columns": {"messages": "messages", "kto_tag": "label"}, "tags": OPENAI}
+    for converted in (
+        from_disk(tmp_path, {"messages": openai("C", "D"), "label": tag}, entry, "kto"),
+        from_disk(
+            tmp_path,
+            {"instruction": "C", "output": "D", "kto_tag": tag},
+            {"columns": {"prompt": "instruction", "response": "output", "kto_tag": "kto_tag"}},
+            "kto",
+        ),
+        convert({"messages": openai("C", "D"), "label": tag}, "kto"),
+        convert({"prompt": "C", "completion": "D", "label": tag}, "kto"),
+        convert({"instruction": "C", "output": "D", "kto_tag": tag}, "kto"),
+        convert({"prompt": "C", "completion": "D", "kto_tag": str(tag)}, "kto"),
+    ):
+        assert said(converted.messages) == TURNS
+        assert converted.kto_tag is tag
+
+
+@pytest.mark.parametrize("stage", ["ppo", "grpo"])
+@pytest.mark.parametrize(
+    ("row", "reference"),
+    [
+        ({"instruction": "C", "output": "D"}, "D"),
+        ({"messages": openai("C", "D")}, "D"),
+        ({"messages": openai("C")}, None),
+        ({"prompt": "C"}, None),
+        ({"prompt": openai("C")}, None),
+        ({"prompt": openai("C"), "answer": "D"}, "D"),
+        ({"question": "C", "answer": 42}, "42"),
+        ({"question": "C", "answer": ""}, None),
+    ],
 )
-def test_registered_formats(
-    tmp_path: Path, make_model: MakeModel, make_recipe: MakeRecipe, entry: dict[str, Any], row: dict[str, Any]
-) -> None:
-    model = make_model()
-    recipe = make_recipe(model, [row], dataset=["mine"])
-    info = {"mine": {"file_name": "rows.jsonl", **entry}}
-    (tmp_path / "dataset_info.json").write_text(json.dumps(info), encoding="utf-8")
-    assert rendered(model, recipe) == [QUESTION]
+def test_prompts_keep_the_answer_as_reference(stage: str, row: dict[str, Any], reference: str | None) -> None:
+    converted = convert(row, stage)
+    assert said(converted.messages) == TURNS[:1]
+    assert converted.reference == reference
 
 
-GOOD = {"instruction": "C", "output": "D"}
-TALK = dialogue("C", "D")
+def test_prompts_of_a_conversation_end_with_its_last_question(tmp_path: Path) -> None:
+    converted = convert({"messages": openai("A", "B", "C", "D"), "system": "Be brief."}, "ppo")
+    assert said(converted.messages) == CHAT[:-1]
+    registered = from_disk(tmp_path, {"q": "C"}, {"columns": {"prompt": "q"}}, "ppo")
+    assert (said(registered.messages), registered.reference) == (TURNS[:1], None)
 
 
 @pytest.mark.parametrize(
-    ("good", "bad", "reason", "text"),
+    ("row", "stage"),
     [
-        (GOOD, '{"instruction": "C", "outp', "invalid_json", "Unterminated string starting at (column 22)"),
-        (GOOD, "[1, 2]", "not_an_object", "the row is a JSON list, not an object"),
-        (GOOD, {"instruction": "C"}, "missing_column", "no column output (found: instruction)"),
-        (GOOD, {"instruction": "C", "output": None}, "not_text", "output is null, not text"),
-        (GOOD, {"instruction": "C", "output": 5}, "not_text", "output is int, not text"),
-        (GOOD, {"instruction": "C", "output": " "}, "empty_answer", "an answer is empty"),
-        (GOOD, {**GOOD, "history": ["A", "B"]}, "history", "history is not a list of pairs"),
-        (TALK, {"messages": []}, "no_messages", "messages is not a list of messages"),
-        (TALK, {"messages": TALK["messages"][:1]}, "no_answer", "does not end with an answer"),
-        (TALK, {"messages": TALK["messages"][::-1]}, "roles_out_of_order", "message 1 (assistant) comes first"),
-        (TALK, {"messages": TALK["messages"][:1] * 2}, "roles_out_of_order", "message 2 (user) comes after user"),
-        (TALK, {"messages": [{"role": "wizard", "content": "C"}]}, "unknown_role", "has the role 'wizard'"),
-        (TALK, {"messages": [{"from": "human", "value": "C"}]}, "wrong_tags", "message 1 has no role"),
-        (TALK, {"messages": [{"role": "user", "content": None}]}, "not_text", "the content of message 1 is null"),
-        (
-            TALK,
-            {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
-            "media",
-            "message 1 has parts that are not text",
-        ),
-        (TALK, {"messages": [{"role": "user", "content": "C", "weight": 1}]}, "wrong_weight", "is to be trained"),
-        (
-            TALK,
-            {"messages": [{"role": "assistant", "content": "D", "weight": 0.5}]},
-            "wrong_weight",
-            "has the weight 0.5",
-        ),
-        (TALK, {**TALK, "tools": "not json"}, "wrong_tools", "the tools column is not valid JSON"),
-        (
-            TALK,
-            {"messages": [TALK["messages"][0], {"role": "function_call", "content": "look(北京)"}]},
-            "wrong_tools",
-            "the function call in message 2 is not valid JSON",
-        ),
+        ({"instruction": "C", "output": "D"}, "sft"),
+        ({"messages": openai("C", "D")}, "sft"),
+        ({"messages": openai("C", "D"), "label": True}, "kto"),
+        ({"prompt": "C", "chosen": "D", "rejected": "E"}, "dpo"),
+        ({"prompt": "C"}, "ppo"),
     ],
-    ids=lambda value: value if isinstance(value, str) and " " not in value else None,
 )
-def test_bad_rows_are_named_and_the_others_are_used(
-    make_model: MakeModel, make_recipe: MakeRecipe, good: Any, bad: Any, reason: str, text: str
-) -> None:
-    lines = [json.dumps(good), "", bad if isinstance(bad, str) else json.dumps(bad), json.dumps(good)]
-    recipe = make_recipe(make_model(), "\n".join(lines), on_bad_row="skip")
-    prepared = prepare(recipe)
-    assert len(prepared.train) == 2
-    [found] = prepared.report.bad
-    assert (found.reason, found.count) == (reason, 1)
-    example = found.examples[0]
-    assert str(example.source).endswith("rows.jsonl:3")
-    assert text in example.text
-    assert example.hint
-    with pytest.raises(UserError) as stopped:
-        prepare(recipe.with_values({"data.on_bad_row": "stop"}))
-    assert stopped.value.line == 3
-    assert "on_bad_row=skip" in str(stopped.value)
+def test_the_default_system_prompt_is_for_rows_without_their_own(row: dict[str, Any], stage: str) -> None:
+    assert said(convert(row, stage, default_system="Be kind.").messages)[0] == ("system", "Be kind.")
+    own = convert({**row, "system": "Be brief."}, stage, default_system="Be kind.")
+    assert said(own.messages)[0] == ("system", "Be brief.")
+    assert said(convert(row, stage).messages)[0] == TURNS[0]
+
+
+def test_an_empty_system_turn_is_none() -> None:
+    turns = {"messages": [{"role": "system", "content": ""}, *openai("C", "D")]}
+    assert said(convert(turns).messages) == TURNS
+    assert said(convert(turns, default_system="Be brief.").messages) == [CHAT[0], *TURNS]
+
+
+def test_messages_are_counted_as_they_stand_in_the_row() -> None:
+    bad = refusal({"messages": openai("C", "D")[::-1], "system": "Be brief."}, default_system="Be kind.")
+    assert bad.text == "message 1 (assistant) comes first"
+
+
+def test_the_system_turn_of_a_conversation_wins_over_the_column() -> None:
+    row = {"messages": [{"role": "system", "content": "Be brief."}, *openai("A", "B", "C", "D")], "system": "Be long."}
+    assert said(convert(row).messages) == CHAT
 
 
 @pytest.mark.parametrize(
-    ("row", "text"),
+    ("mark", "train"),
     [
-        ({"text": "A document."}, "plain text rows cannot be used for sft"),
-        ({"prompt": "C", "chosen": "D", "rejected": "E"}, "preference rows (chosen, rejected)"),
-        ({"frage": "C", "antwort": "D"}, "no known columns in the rows (found: frage, antwort)"),
+        ({}, None),
+        ({"train": True}, True),
+        ({"train": False}, False),
+        ({"weight": 1}, True),
+        ({"weight": 0}, False),
+        ({"weight": 0.0}, False),
+        ({"loss_weight": 1.0}, True),
+        ({"loss_weight": 0, "weight": None}, False),
     ],
 )
-def test_rows_of_another_kind(make_model: MakeModel, make_recipe: MakeRecipe, row: dict[str, Any], text: str) -> None:
-    with pytest.raises(UserError) as refused:
-        prepare(make_recipe(make_model(), [row]))
-    assert text in str(refused.value)
+def test_answers_are_marked_as_learned_or_not(mark: dict[str, Any], train: bool | None) -> None:
+    question, answer = openai("C", "D")
+    converted = convert({"messages": [{**question, "weight": 0}, {**answer, **mark}]})
+    assert [message.train for message in converted.messages] == [False, train]
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "thinking", "reasoning"])
+def test_thoughts_of_messages(key: str) -> None:
+    question, answer = openai("C", "D")
+    converted = convert({"messages": [question, {**answer, key: "Hm."}]})
+    assert converted.messages[1].reasoning_content == "Hm."
+    assert converted.messages[1].content == "D"
+
+
+def test_common_role_names_are_understood_beside_the_registered_ones() -> None:
+    tags = Tags("role", "content", "me", "it", "tool", "call", "rule")
+    turns = [{"role": role, "content": text} for role, text in (("me", "A"), ("it", "B"), ("user", "C"), ("gpt", "D"))]
+    entry = stated("sharegpt", {"messages": "messages"}, tags)
+    assert said(convert({"messages": turns}, entry=entry).messages) == CHAT[1:]
+
+
+def test_rows_of_one_data_set_may_leave_columns_out() -> None:
+    rows = [{"instruction": "C", "output": "D"}, {"instruction": "C", "output": "D", "system": "Be brief."}]
+    raw = [RawRow(row, SourceReference("rows.jsonl", number)) for number, row in enumerate(rows, start=1)]
+    plain, with_system = convert_all(raw)
+    assert isinstance(plain, Row)
+    assert isinstance(with_system, Row)
+    assert said(plain.messages) == TURNS
+    assert said(with_system.messages) == [CHAT[0], *TURNS]
+
+
+def test_a_column_that_the_first_rows_lack_is_still_read() -> None:
+    rows = [{"messages": openai("C", "D")}] * 30 + [{"messages": openai("C", "D"), "system": "Be brief."}]
+    converted = convert_all([RawRow(row, SourceReference("rows.jsonl", 1)) for row in rows])
+    assert isinstance(converted[-1], Row)
+    assert said(converted[-1].messages) == [CHAT[0], *TURNS]
+
+
+def test_registered_tags_are_used_as_they_are(tmp_path: Path) -> None:
+    entry = stated("sharegpt", {"messages": "messages"}, OPENAI_TAGS)
+    assert said(convert({"messages": openai("C", "D")}, entry=entry).messages) == TURNS
+
+
+def test_tables_of_text_hold_lists_as_json_text(tmp_path: Path) -> None:
+    def table(name: str, *rows: Sequence[str]) -> list[RawRow | BadRow]:
+        with (tmp_path / name).open("w", encoding="utf-8", newline="") as stream:
+            csv.writer(stream).writerows(rows)
+        return list(read_rows(tmp_path / name))
+
+    pairs = table("pairs.csv", ["instruction", "input", "output", "history"], ["C", "", "D", '[["A", "B"]]'])
+    talks = table("talks.csv", ["messages", "kto_tag"], [json.dumps(openai("C", "D")), "False"])
+    [pair], [talk] = convert_all(pairs), convert_all(talks, "kto")
+    assert isinstance(pair, Row)
+    assert isinstance(talk, Row)
+    assert said(pair.messages) == CHAT[1:]
+    assert (said(talk.messages), talk.kto_tag) == (TURNS, False)
+
+
+@pytest.mark.parametrize("name", list_datasets(shipped_folder("data")))
+def test_the_shipped_data_sets_are_good_registered_or_not(name: str) -> None:
+    entry = find_dataset(name, shipped_folder("data"))
+    rows = [row for file in entry.files for row in read_rows(file)]
+    stage = {"preference_sample": "dpo", "kto_sample": "kto", "text_sample": "pt"}.get(name, "sft")
+    converted = convert_all(rows, stage, entry=entry)
+    assert all(isinstance(row, Row) for row in converted)
+    assert convert_all(rows, stage) == converted

@@ -58,7 +58,7 @@ def test_data_problems_stand_beside_model_problems(make_recipe: MakeRecipe, tmp_
     recipe = make_recipe(tmp_path / "nowhere", [*ROWS, {"messages": []}], eval_dataset=["rows.json"])
     findings = preflight(recipe)
     assert summary(findings) == [("model_unusable", "error"), ("data_bad_rows", "error"), ("data_unreadable", "error")]
-    assert "rows.jsonl:3: messages is not a list of messages (1 of 3 rows)" in findings[1].text
+    assert "rows.jsonl:3: messages is an empty list (1 of 3 rows)" in findings[1].text
     assert findings[1].change == {"data.on_bad_row": "skip"}
     assert findings[2].fields == ("data.eval_dataset",)
     assert "eval_dataset = 'rows.json': the data file does not exist" in findings[2].text
@@ -139,3 +139,23 @@ def test_a_check_ends_when_its_time_is_over(make_model: MakeModel, make_recipe: 
     [finding] = preflight(make_recipe(make_model(), rows), seconds=0)
     assert finding.id == "data_partly_checked"
     assert 0 < int(str(finding.values["rows"])) < 400
+
+
+@pytest.mark.parametrize(
+    ("data", "field", "text"),
+    [
+        ({"template": "qwen33"}, "data.template", "there is no chat template of this name. Did you mean qwen3?"),
+        ({"template": "yi_vl"}, "data.template", "it is for images"),
+        ({"template": "chatml", "tool_format": "gwen"}, "data.tool_format", "Did you mean qwen?"),
+    ],
+)
+def test_a_template_that_there_is_not(
+    make_model: MakeModel, make_recipe: MakeRecipe, data: dict[str, str], field: str, text: str
+) -> None:
+    [found] = preflight(make_recipe(make_model(), ROWS, **data))
+    assert (found.id, found.severity, found.fields) == ("template_unknown", "error", (field,))
+    assert text in found.text
+
+
+def test_a_named_template_serves_a_model_without_one(make_model: MakeModel, make_recipe: MakeRecipe) -> None:
+    assert summary(preflight(make_recipe(make_model(None), ROWS, template="chatml"))) == [("data_rows", "info")]

@@ -104,7 +104,8 @@ def assert_same_as_transformers(example: EncodedExample, theirs: Any, messages: 
 
 
 def test_shipped_data_with_the_demo_model_gives_the_mask_of_transformers() -> None:
-    names = list(list_datasets(shipped_folder("data")))
+    other_stages = {"preference_sample", "kto_sample", "text_sample"}
+    names = [name for name in list_datasets(shipped_folder("data")) if name not in other_stages]
     recipe = Recipe().with_values({"model.model_name_or_path": "shipped:demo_model", "data.dataset": names})
     prepared = prepare(recipe)
     theirs = of_transformers(find_model_folder("shipped:demo_model"))
@@ -155,3 +156,41 @@ def test_the_sandbox_holds(make_model: MakeModel, make_recipe: MakeRecipe) -> No
     template = "{{ messages.__class__.__mro__ }}" + chat_templates.CHATML
     with pytest.raises(UserError, match="the chat template refuses it"):
         prepare(make_recipe(make_model(template), [dialogue("A", "B")]))
+
+
+def test_a_named_template_takes_the_place_of_the_models(make_model: MakeModel) -> None:
+    folder = make_model()
+    tokenizer = load_tokenizer(folder, "vicuna")
+    assert tokenizer.template is not None
+    assert tokenizer.template.render(DIALOGUES[0]).endswith("USER: What? ASSISTANT:  A test. </s>")
+    assert tokenizer.missing_stop_words == ()
+    assert load_tokenizer(make_model(None, name="base")).template is None
+    assert load_tokenizer(folder.parent / "base", "chatml").template is not None
+
+
+def test_what_ends_an_answer_counts_as_special_and_is_missed_where_it_is_no_token(make_model: MakeModel) -> None:
+    folder = make_model()
+    assert load_tokenizer(folder, "chatml").missing_stop_words == ()
+    tokenizer = load_tokenizer(folder, "llama3")
+    assert tokenizer.missing_stop_words == ("<|eot_id|>",)
+    assert "<|eot_id|>" in tokenizer.all_special
+    assert "<|eot_id|>" not in load_tokenizer(folder).all_special
+
+
+def test_a_tool_format_acts_with_a_named_template_only(make_model: MakeModel) -> None:
+    folder = make_model()
+    named = load_tokenizer(folder, "chatml", "glm4").template
+    assert named is not None
+    assert "可用工具" in named.text
+    own = load_tokenizer(folder, None, "glm4").template
+    assert own is not None
+    assert own.text == chat_templates.CHATML
+    with pytest.raises(UserError, match=r"template = 'chatlm': there is no chat template of this name. Did you mean"):
+        load_tokenizer(folder, "chatlm")
+
+
+def test_half_a_character_is_shown_by_its_bytes() -> None:
+    tokenizer = load_tokenizer(find_model_folder("shipped:demo_model"))
+    shown = [tokenizer.token(identifier) for identifier in tokenizer.encode("谁🦫")]
+    assert shown == ["谁", "<F0>", "<9F>", "<A6>", "<AB>"]
+    assert b"".join(bytes.fromhex(token.strip("<>")) for token in shown[1:]).decode() == "🦫"

@@ -11,6 +11,8 @@ from trainer.config.rules.base import Rule, error, warning
 from trainer.config.rules.sharding import is_zero3
 
 _SUM_TOLERANCE = 1e-3
+_PACKED_STAGES = ("pt", "sft")
+_FLASH = ("fa2", "fa3")
 
 
 def has_evaluation_data(recipe: Recipe) -> bool:
@@ -106,6 +108,17 @@ def streams(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     if data.tokenized_path is not None:
         fields = ("data.tokenized_path", "data.streaming")
         yield error("streaming_tokenized_path", *fields, change={"data.streaming": False})
+    for name in ("eval_strategy", "save_strategy"):
+        if getattr(train, name) == "epoch":
+            yield error(
+                "streaming_epochs", f"train.{name}", "data.streaming", change={f"train.{name}": "steps"}, name=name
+            )
+    if data.eval_on_each_dataset and data.val_size and not data.eval_dataset:
+        fields = ("data.eval_on_each_dataset", "data.streaming")
+        yield error("streaming_each_dataset", *fields, change={"data.eval_on_each_dataset": False})
+    if train.do_train and data.on_bad_row == "stop":
+        fields = ("data.on_bad_row", "data.streaming")
+        yield warning("streaming_stops_at_bad_row", *fields, change={"data.on_bad_row": "skip"})
 
 
 def labels(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -116,10 +129,46 @@ def labels(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
 
 
 def packing(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
-    """`neat_packing` is a kind of packing."""
-    if recipe.data.neat_packing and recipe.data.packing is False:
+    """The ways to put rows into one sequence go with each other, with the stage, and with what they make useless."""
+    data, stage = recipe.data, recipe.method.stage
+    if data.neat_packing and data.packing is False:
         fields = ("data.neat_packing", "data.packing")
         yield error("neat_packing_without_packing", *fields, change={"data.packing": True})
+    if data.packing and stage not in _PACKED_STAGES:
+        yield error("packing_in_stage", "data.packing", "method.stage", change={"data.packing": None}, stage=stage)
+    if data.packing and data.padding_free and not data.neat_packing:
+        fields = ("data.packing", "data.padding_free")
+        yield error("packing_and_padding_free", *fields, change={"data.neat_packing": True})
+    isolating = "neat_packing" if data.neat_packing else "padding_free"
+    if (data.neat_packing or data.padding_free) and not data.ignore_pad_token_for_loss:
+        fields = ("data.ignore_pad_token_for_loss", f"data.{isolating}")
+        yield warning("padding_is_not_learned", *fields, change={fields[0]: True}, name=isolating)
+    if stage == "pt" and data.packing is not False and data.on_long_row != "truncate":
+        fields = ("data.on_long_row", "data.packing")
+        yield warning("long_rows_are_cut_up", *fields, change={fields[0]: "truncate"}, value=data.on_long_row)
+
+
+def padding_free(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Laying a batch end to end pays with flash attention alone: the others compute all of it against all of it."""
+    attention, rows = recipe.model.flash_attn, recipe.train.per_device_train_batch_size
+    if recipe.data.padding_free and attention not in _FLASH and rows > 1:
+        fields = ("data.padding_free", "model.flash_attn")
+        change: dict[str, object] = {"data.padding_free": False, "data.neat_packing": True}
+        yield warning("padding_free_without_flash", *fields, change=change, attention=attention)
+
+
+def each_dataset(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """There has to be something to evaluate on, for each data set or for all."""
+    if recipe.data.eval_on_each_dataset and not has_evaluation_data(recipe):
+        fields = ("data.eval_on_each_dataset", "data.eval_dataset")
+        yield warning("each_dataset_without_evaluation", *fields, change={fields[0]: False})
+
+
+def tool_format(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """The tokenizer's own template writes tools in its own way."""
+    if recipe.data.tool_format is not None and recipe.data.template is None:
+        fields = ("data.tool_format", "data.template")
+        yield warning("tool_format_without_template", *fields, change={fields[0]: None}, value=recipe.data.tool_format)
 
 
 def prediction(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -155,6 +204,9 @@ DATA_RULES: tuple[Rule, ...] = (
     streams,
     labels,
     packing,
+    padding_free,
+    each_dataset,
+    tool_format,
     prediction,
     picture_sizes,
 )

@@ -29,8 +29,26 @@ MESSAGES: dict[str, str] = {
     "streaming_max_steps": "streaming does not know how many rows come: set max_steps",
     "streaming_max_samples": "max_samples does not work with streaming: limit the run by max_steps instead",
     "streaming_tokenized_path": "streaming keeps no prepared rows: turn streaming off or remove tokenized_path",
+    "streaming_epochs": "{name} = epoch has no meaning with streaming, which does not know where an epoch ends: set "
+    "{name} = steps",
+    "streaming_each_dataset": "with streaming the rows of val_size are not told apart by data set: name eval_dataset, "
+    "or turn eval_on_each_dataset off",
+    "streaming_stops_at_bad_row": "with streaming a bad row is found while training, and on_bad_row = stop ends the "
+    "run there: check the data before (`trimtab data check`), or set on_bad_row = skip",
     "mask_history_and_train_on_prompt": "mask_history learns less and train_on_prompt more of each row: choose one",
     "neat_packing_without_packing": "neat_packing packs, but packing is off: turn packing on or neat_packing off",
+    "packing_in_stage": "packing puts several rows into one sequence, which stage {stage} cannot do: remove it",
+    "packing_and_padding_free": "packing lets the rows of a sequence see each other, padding_free does not: turn "
+    "neat_packing on, or one of them off",
+    "padding_is_not_learned": "{name} has hardly any padding, and none of it is learned: leave "
+    "ignore_pad_token_for_loss on",
+    "long_rows_are_cut_up": "packing in stage pt cuts long rows into several sequences and loses nothing: on_long_row "
+    "= {value} has no effect",
+    "padding_free_without_flash": "padding_free with flash_attn = {attention} computes every row of a batch against "
+    "every other and throws most of it away: use neat_packing, or flash attention",
+    "each_dataset_without_evaluation": "eval_on_each_dataset has nothing to evaluate on: set eval_dataset or val_size",
+    "tool_format_without_template": "tool_format = {value} has no effect without template: the tokenizer's own "
+    "template writes tools in its own way",
     "predict_without_generate": "do_predict writes generated answers: turn predict_with_generate on",
     "accuracy_and_predict_with_generate": "compute_accuracy and predict_with_generate exclude each other: turn one off",
     "predict_with_generate_and_zero3": "predict_with_generate does not work under DeepSpeed ZeRO-3: turn it off",

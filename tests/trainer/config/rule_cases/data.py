@@ -80,11 +80,46 @@ DATA_CASES: tuple[Case, ...] = (
         data__tokenized_path="x",
     ),
     case(
+        "streaming_epochs", "eval_strategy = epoch has no meaning", data__streaming=True, train__eval_strategy="epoch"
+    ),
+    case("streaming_epochs", "set save_strategy = steps", data__streaming=True, train__save_strategy="epoch"),
+    case(
+        "streaming_each_dataset",
+        "the rows of val_size are not told apart",
+        data__streaming=True,
+        data__val_size=8.0,
+        data__eval_on_each_dataset=True,
+    ),
+    case("streaming_stops_at_bad_row", "a bad row is found while training", data__streaming=True),
+    case(
         "mask_history_and_train_on_prompt",
         "mask_history learns less and train_on_prompt more",
         data__mask_history=True,
         data__train_on_prompt=True,
     ),
+    case("packing_in_stage", "which stage dpo cannot do", method__stage="dpo", data__packing=True),
+    case(
+        "packing_and_padding_free",
+        "turn neat_packing on, or one of them off",
+        data__packing=True,
+        data__padding_free=True,
+    ),
+    case(
+        "padding_is_not_learned",
+        "neat_packing has hardly any padding",
+        data__neat_packing=True,
+        data__ignore_pad_token_for_loss=False,
+    ),
+    case(
+        "padding_is_not_learned",
+        "padding_free has hardly any padding",
+        data__padding_free=True,
+        data__ignore_pad_token_for_loss=False,
+    ),
+    case("long_rows_are_cut_up", "on_long_row = drop has no effect", method__stage="pt", data__on_long_row="drop"),
+    case("padding_free_without_flash", "padding_free with flash_attn = auto", data__padding_free=True),
+    case("each_dataset_without_evaluation", "has nothing to evaluate on", data__eval_on_each_dataset=True),
+    case("tool_format_without_template", "tool_format = qwen has no effect", data__tool_format="qwen"),
     case(
         "neat_packing_without_packing",
         "neat_packing packs, but packing is off",

@@ -1,0 +1,141 @@
+"""A small server that speaks the file interfaces of the Hugging Face hub and of ModelScope, on this machine only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, unquote, urlsplit
+
+COMMIT = "a" * 40
+
+
+@dataclass
+class HubServer:
+    """The data sets that are there, by `owner/name`, and what was asked."""
+
+    repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    gated: set[str] = field(default_factory=set)
+    commit: str = COMMIT
+    requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    """Method, path, and the Authorization header."""
+    damage: bool = False
+    """Send files that are not as the listing says."""
+    largest_page: int = 1000
+    """Files that ModelScope lists at once, whatever is asked for."""
+    address: str = ""
+
+    def __enter__(self) -> HubServer:
+        hub = self
+
+        class Handler(_Handler):
+            server_state = hub
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def paths(self) -> list[str]:
+        """What was asked for, without the queries."""
+        return [urlsplit(path).path for _, path, _ in self.requests]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server_state: HubServer
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        hub = self.server_state
+        hub.requests.append((self.command, self.path, self.headers.get("Authorization")))
+        parts = urlsplit(self.path)
+        steps = unquote(parts.path).strip("/").split("/")
+        query = {key: values[0] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        if steps[:2] == ["api", "datasets"]:
+            self._hugging_face_info("/".join(steps[2:4]), steps[5] if len(steps) > 5 else "main")
+        elif steps[0] == "datasets" and steps[3] == "resolve":
+            self._hugging_face_file("/".join(steps[1:3]), steps[4], "/".join(steps[5:]))
+        elif steps[:3] == ["api", "v1", "datasets"]:
+            self._modelscope("/".join(steps[3:5]), "/".join(steps[5:]), query)
+        else:
+            self._send(404, b"")
+
+    def _hugging_face_info(self, name: str, revision: str) -> None:
+        files = self._files(name, revision)
+        if files is not None:
+            siblings = [{"rfilename": path} for path in files]
+            content = {"id": name, "sha": self.server_state.commit, "siblings": siblings}
+            self._send(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
+
+    def _hugging_face_file(self, name: str, revision: str, path: str) -> None:
+        files = self._files(name, revision)
+        if files is None:
+            return
+        if path not in files:
+            self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
+            return
+        etag = hashlib.sha256(files[path]).hexdigest()
+        self._send(200, files[path], {"ETag": f'"{etag}"', "X-Repo-Commit": self.server_state.commit})
+
+    def _files(self, name: str, revision: str) -> dict[str, bytes] | None:
+        hub = self.server_state
+        if name not in hub.repositories:
+            self._send(401, b"", {"X-Error-Code": "RepoNotFound"})
+        elif name in hub.gated and not self.headers.get("Authorization"):
+            self._send(403, b"", {"X-Error-Code": "GatedRepo"})
+        elif revision not in ("main", hub.commit, "refs/convert/parquet"):
+            self._send(404, b"", {"X-Error-Code": "RevisionNotFound"})
+        else:
+            return hub.repositories[name]
+        return None
+
+    def _modelscope(self, name: str, what: str, query: dict[str, str]) -> None:
+        hub = self.server_state
+        files = hub.repositories.get(name)
+        if files is None:
+            self._send(404, b'{"Code": 10010205001, "Message": "not found"}')
+        elif name in hub.gated and not self.headers.get("Authorization"):
+            self._send(403, b'{"Code": 403, "Message": "no access"}')
+        elif what == "repo":
+            content = files[query["FilePath"]]
+            self._send(200, content[:-1] + b"?" if hub.damage else content)
+        else:
+            size = min(int(query["PageSize"]), hub.largest_page)
+            first = (int(query["PageNumber"]) - 1) * size
+            found = self._listed(files, query["Root"])[first : first + size]
+            self._send(200, json.dumps({"Code": 200, "Data": {"Files": found}}).encode())
+
+    def _listed(self, files: dict[str, bytes], root: str) -> list[dict[str, object]]:
+        """Files and folders directly in `root`."""
+        base = f"{root}/" if root else ""
+        found: dict[str, dict[str, object]] = {}
+        for path, content in files.items():
+            if path.startswith(base):
+                step, _, below = path.removeprefix(base).partition("/")
+                digest = hashlib.sha256(content).hexdigest()
+                blob = {"Type": "blob", "Size": len(content), "Sha256": digest}
+                found[base + step] = {"Path": base + step, **({"Type": "tree"} if below else blob)}
+        return list(found.values())
+
+    def _send(self, code: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+        self.send_response(code)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, *arguments: object) -> None:
+        """Tests say what they need to know themselves."""

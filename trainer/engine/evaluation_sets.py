@@ -1,0 +1,35 @@
+"""Evaluation on several data sets: a loss for each, and the one over all of them that everything else goes by."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from transformers.trainer_utils import speed_metrics
+
+from .token_counts import TokenMean
+
+
+def evaluate_sets(trainer: Any, mean: TokenMean) -> dict[str, float]:
+    """Evaluate on each data set of `trainer.eval_dataset` (by name); `mean` gathers the losses of all batches.
+
+    The figures are `eval_<name>_loss` for each and `eval_loss`, the mean over all labelled tokens: the same as that of
+    one evaluation on all rows. They are logged and handed to the callbacks once, together: the Trainer's own way calls
+    them once for each data set, and early stopping would not find its figure.
+    """
+    started = time.time()
+    metrics: dict[str, float] = {}
+    rows = 0
+    for name in trainer.eval_dataset:
+        first = len(mean.weights)
+        loader = trainer.get_eval_dataloader(name)
+        output = trainer.evaluation_loop(
+            loader, description="Evaluation", prediction_loss_only=True, metric_key_prefix=f"eval_{name}"
+        )
+        rows += output.num_samples
+        metrics[f"eval_{name}_loss"] = mean.mean(first)
+    metrics["eval_loss"] = mean.mean()
+    metrics.update(speed_metrics("eval", started, num_samples=rows))
+    trainer.log(metrics)
+    trainer.control = trainer.callback_handler.on_evaluate(trainer.args, trainer.state, trainer.control, metrics)
+    return metrics
