@@ -14,6 +14,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import cast
 
 from trainer.errors import UserError
@@ -60,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _close_quietly()
         return BROKEN_PIPE_EXIT
     except OSError as error:
+        if error.errno == errno.ENOENT and _is_folder_gone():
+            return _fail(text("command_line.folder_gone"))
         if error.errno not in _MACHINE_ERRORS:
             raise
         place = f"{error.filename}: " if error.filename else ""
@@ -125,6 +128,15 @@ def _take_language(words: list[str]) -> str | None:
         del words[index : index + (1 if equals else 2)]
         return chosen
     return None
+
+
+def _is_folder_gone() -> bool:
+    """Whether the folder that the command was started in has been deleted."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    return False
 
 
 def _fail(message: str) -> int:

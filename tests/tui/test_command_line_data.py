@@ -242,6 +242,19 @@ def test_encoded_rows_are_those_of_the_trainer(world: World, stage: str) -> None
         assert line.get("kto_tag") == example.kto_tag
 
 
+def test_rows_of_one_reason_keep_their_own_remedies(world: World) -> None:
+    write(
+        "rows.jsonl",
+        {"question": "C", "answer": "D"},
+        {"question": None, "answer": "D"},
+        {"question": "C", "answer": 1},
+    )
+    result = world.trimtab("data", "check", "rows.jsonl", *DEMO)
+    assert result.out.count("What to do:") == 2
+    assert "Make question a string" in result.out
+    assert "Make answer a string" in result.out
+
+
 def test_encoding_follows_the_policy_for_bad_rows(world: World) -> None:
     write("rows.jsonl", talk("What?", "This."), "{oops")
     stopped = world.trimtab("data", "encode", "rows.jsonl", *DEMO, "-o", "out.jsonl")

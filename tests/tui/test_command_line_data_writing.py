@@ -67,6 +67,25 @@ def test_what_cannot_be_written_is_said_in_one_line(world: World) -> None:
         assert "-o" in result.err
 
 
+def test_links_that_lead_in_a_circle_give_way_to_the_file(world: World) -> None:
+    Path("circle").symlink_to("circle")
+    Path("data").mkdir()
+    Path("data/dataset_info.json").symlink_to("dataset_info.json")
+    assert world.trimtab("data", "encode", "rows.jsonl", *DEMO, "-o", "circle").code == 0
+    assert json.loads(Path("circle").read_text())["row"] == 1
+    assert world.trimtab("data", "register", "mine", "rows.jsonl").code == 0
+    assert list(json.loads(Path("data/dataset_info.json").read_text())) == ["mine"]
+
+
+def test_a_folder_that_is_gone_is_no_bug(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("gone").mkdir()
+    monkeypatch.chdir("gone")
+    Path("../gone").rmdir()
+    result = world.trimtab("data", "show", "rows.jsonl")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("error: the folder that you are in does not exist any more")
+
+
 def test_a_pattern_can_be_registered(world: World) -> None:
     assert world.trimtab("data", "register", "all", "*.jsonl", "--dir", "data").code == 0
     Path("more.jsonl").write_text(ROW)

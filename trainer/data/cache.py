@@ -14,7 +14,9 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import date
 from functools import cache
@@ -33,6 +35,7 @@ CACHE_LIMIT = 50 * 2**30
 """Bytes of stored rows; beyond it, those that were not used for the longest time are removed."""
 
 _STAGING = ".staging-"
+_ABANDONED_SECONDS = 3600
 _IN_WORDS = {
     "files": "the data files",
     "template": "the chat template",
@@ -95,7 +98,8 @@ class RowCache:
         """
         try:
             self.folder.parent.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=self.folder.parent))
+            _sweep(self.folder.parent)
+            staging = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{os.getpid()}-", dir=self.folder.parent))
         except OSError as error:
             if self.belongs_to_user:
                 raise self._problem(f"cannot be written ({error.strerror})") from error
@@ -104,7 +108,10 @@ class RowCache:
             store = encode(staging)
             self._move(staging)
         except OSError as error:
-            raise self._problem(f"the encoded rows cannot be stored ({error.strerror})") from error
+            if self.belongs_to_user:
+                raise self._problem(f"the encoded rows cannot be stored ({error.strerror})") from error
+            shutil.rmtree(staging, ignore_errors=True)
+            return encode(None)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         if not self.belongs_to_user:
@@ -195,6 +202,17 @@ def _code_digest() -> str:
     for file in sorted(folder.rglob("*.py")):
         digest.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what encodings left behind that were killed."""
+    for staging in folder.glob(f"{_STAGING}*"):
+        with suppress(OSError, ValueError):
+            process = int(staging.name.removeprefix(_STAGING).split("-")[0])
+            # A process that is not here may write from another machine with the same home folder.
+            touched = max(path.stat().st_mtime for path in (staging, *staging.iterdir()))
+            if not Path(f"/proc/{process}").exists() and time.time() - touched > _ABANDONED_SECONDS:
+                shutil.rmtree(staging, ignore_errors=True)
 
 
 def _drop_oldest(newest: Path) -> None:

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from trainer.config import Recipe, resolve_model_path
-from trainer.data.templates import ChatTemplate, named_template, text_with_defaults
+from trainer.data.templates import ChatTemplate, named_template, text_with_defaults, text_with_system
 from trainer.data.thinking import default_variables
 from trainer.errors import UserError
 
@@ -119,8 +119,9 @@ def _trained_template(of_model: Any, recipe: Recipe) -> Any:
 
 
 def _in_mode(template: ChatTemplate, recipe: Recipe) -> str:
-    variables = default_variables(template, recipe.data.enable_thinking, recipe.data.preserve_thinking)
-    return text_with_defaults(template.text, variables)
+    data = recipe.data
+    text = template.text if data.default_system is None else text_with_system(template.text, data.default_system)
+    return text_with_defaults(text, default_variables(template, data.enable_thinking, data.preserve_thinking))
 
 
 def _first_line(error: Exception) -> str:

@@ -159,7 +159,8 @@ def _print_bad(report: DataReport) -> None:
             _print_wrapped(f"{row.source}: {row.text}")
         if item.count > len(item.examples):
             _print_wrapped(text("data_commands.and_more", count=f"{item.count - len(item.examples):,}"))
-        _print_wrapped(text("data_commands.remedy", hint=item.examples[0].hint))
+        for hint in dict.fromkeys(row.hint for row in item.examples):
+            _print_wrapped(text("data_commands.remedy", hint=hint))
 
 
 def title_of(item: BadRows) -> str:

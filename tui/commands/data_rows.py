@@ -194,7 +194,7 @@ def _output_file(name: str | None, sets: Sequence[str], dataset_dir: str) -> Pat
         return None
     hint = text("data_commands.output_hint")
     # What a device's link leads to may have no path; a link to a file is kept, and the file behind it replaced.
-    file = Path(name) if _is_device(Path(name)) else Path(name).resolve()
+    file = Path(name) if _is_device(Path(name)) else Path(os.path.realpath(name))
     if not file.parent.is_dir():
         raise UserError(text("data_commands.no_folder"), file=file.parent, hint=hint)
     if file.is_dir():

@@ -127,3 +127,15 @@ def test_a_tool_format_of_the_recipe_goes_into_the_checkpoint(world: World) -> N
     encoded = world.trained(WITH_TOOLS, [TOOL], template="chatml", tool_format="qwen3_5")
     assert_prompt_and_answer(encoded, world.sent(WITH_TOOLS[:-1], [TOOL]))
     assert "<function=" in (world.checkpoint / "chat_template.jinja").read_text()
+
+
+@pytest.mark.parametrize(
+    "name", [None, "chatml", "default", "gemma3", "gpt_oss", "llama2", "mistral", "qwen3", "vicuna"]
+)
+def test_the_default_system_prompt_of_the_run_is_that_of_the_chat(world: World, name: str | None) -> None:
+    """The rows had none of their own, and whoever chats need not know the one they were given."""
+    prompt = str(PLAIN[0].content)
+    encoded = world.trained(PLAIN, template=name, default_system=prompt)
+    assert_prompt_and_answer(encoded, world.sent(PLAIN[1:-1]))
+    other = Message("system", "Be long.")
+    assert "Be long." in AutoTokenizer.from_pretrained(world.checkpoint).decode(world.sent((other, *PLAIN[1:-1])))

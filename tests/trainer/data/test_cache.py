@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -159,6 +160,30 @@ def test_a_cache_that_cannot_be_written_does_not_matter(run: Run, home: Path) ->
     home.parent.parent.mkdir(parents=True)
     home.parent.write_text("a file in the way")
     assert len(run().rows) == 20
+
+
+def test_a_cache_without_room_does_not_matter(run: Run, home: Path) -> None:
+    home.mkdir(parents=True)
+    mount = [str(shutil.which("mount")), "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(home)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a small file system")
+    try:
+        assert len(run().rows) == 20
+        assert list(home.iterdir()) == []
+    finally:
+        subprocess.run(["umount", "-l", str(home)], check=True)
+
+
+def test_what_a_killed_encoding_left_behind_is_removed_once_it_is_old(run: Run, home: Path) -> None:
+    old, young, living = (home / f".staging-{number}-x" for number in (2**22 + 1, 2**22 + 2, os.getpid()))
+    for folder in (old, young, living):
+        folder.mkdir(parents=True)
+        (folder / "input_ids.values").write_bytes(b"1")
+    for folder in (old, living):
+        os.utime(folder / "input_ids.values", (1, 1))
+        os.utime(folder, (1, 1))
+    run()
+    assert [folder.exists() for folder in (old, young, living)] == [False, True, True]
 
 
 class TestTokenizedPath:

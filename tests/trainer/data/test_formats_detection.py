@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.trainer.data.converting import FILE, UNREGISTERED, openai, sharegpt, stated
+from tests.trainer.data.converting import FILE, UNREGISTERED, openai, refusal, sharegpt, stated
 from trainer.data.formats import RowConverter, RowFormat, fits, row_format, stages_for
 from trainer.data.registry import find_dataset
 from trainer.errors import UserError
@@ -131,6 +131,24 @@ def test_tags_are_read_off_the_messages() -> None:
     assert [one.name for one in found.mapping if one.is_tag][:4] == ["role", "text", "human", "bot"]
 
 
+def test_the_text_that_an_instruction_speaks_of_is_read() -> None:
+    dolly = {"instruction": "C", "context": "E", "response": "D", "category": "x"}
+    assert row_format(UNREGISTERED, [dolly]).columns.query == "context"
+    assert row_format(UNREGISTERED, [{**dolly, "input": ""}]).columns.query == "input"
+
+
+def test_lists_that_python_printed_are_named_row_by_row() -> None:
+    # What pandas makes of lists in CSV files.
+    row = {"conversations": "[{'from': 'human', 'value': 'C'}, {'from': 'gpt', 'value': 'D'}]", "id": "1"}
+    assert row_format(UNREGISTERED, [row]).columns.messages == "conversations"
+    assert "conversations is not valid JSON" in refusal(row).text
+
+
+def test_rows_inside_of_an_object_are_found_and_named() -> None:
+    with pytest.raises(UserError, match=r"\(found: version, data\). The rows seem to stand inside 'data': write that"):
+        row_format(UNREGISTERED, [{"version": 1, "data": [{"instruction": "C", "output": "D"}]}])
+
+
 def test_several_rows_are_looked_at() -> None:
     empty: dict[str, Any] = {"messages": [], "output": None}
     assert detected(empty, {"messages": openai("C", "D"), "output": None}).describe() == (
@@ -214,7 +232,7 @@ def test_refusals_name_the_data_set_or_the_file() -> None:
     with pytest.raises(UserError) as unknown:
         detected({"frage": "C"})
     assert unknown.value.file == str(FILE)
-    assert "register the file with its column names" in str(unknown.value)
+    assert str(unknown.value).endswith("trimtab data register NAME FILE --columns prompt=COLUMN,response=COLUMN")
 
 
 def test_no_rows_are_of_no_format() -> None:

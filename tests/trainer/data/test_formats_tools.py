@@ -63,6 +63,23 @@ def test_spellings_of_a_function_call(call: Any, said: str, calls: tuple[Any, ..
     assert turn == Message("assistant", said, tool_calls=calls)
 
 
+@pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}])
+def test_the_function_calls_that_openai_had_first(content: dict[str, Any]) -> None:
+    row = {
+        "messages": [
+            {"role": "user", "content": "weather in Rome?"},
+            {"role": "assistant", "function_call": {"name": "look", "arguments": '{"city": "Rome"}'}, **content},
+            {"role": "function", "name": "look", "content": "21"},
+            {"role": "assistant", "content": "21 °C"},
+        ],
+        "functions": [TOOL],
+    }
+    converted = convert(row)
+    assert [message.role for message in converted.messages] == ["user", "assistant", "tool", "assistant"]
+    assert converted.messages[1].tool_calls == (ROME,)
+    assert converted.tools == (WRAPPED,)
+
+
 @pytest.mark.parametrize("arguments", ['{"city": "Rome"}', {"city": "Rome"}])
 def test_openai_tool_calls(arguments: Any) -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": arguments}}

@@ -61,6 +61,7 @@ def values(file: Path) -> list[Any]:
         ("array_in.jsonl", f"[{ROW}, {ROW}]\n", [1, 1]),
         ("a.csv", "instruction,output\nC,D\n\nC,D\n", [2, 4]),
         ("a.csv", b"\xef\xbb\xbf" + b'"instruction";"output"\r\nC;"D"\r\n', [2]),
+        ("a.csv", b"\xef\xbb\xbf" + b"sep=;\r\ninstruction;output\r\nC;D\r\n", [3]),
         ("a.tsv", "instruction\toutput\nC\tD\n", [2]),
     ],
 )
@@ -125,6 +126,11 @@ def test_an_array_larger_than_what_is_read_at_once(write: Write, indent: int | N
     if indent:
         starts = [number for number, line in enumerate(content.split("\n"), start=1) if line == "  {"]
         assert [row.source.line for row in read_rows(file)] == starts
+
+
+def test_columns_without_a_name_get_the_one_that_pandas_gives_them(write: Write) -> None:
+    found = values(write("a.csv", ",instruction,output,,\n0,C,D,,\n"))
+    assert found == [{"Unnamed: 0": "0", **VALUE, "Unnamed: 3": "", "Unnamed: 4": ""}]
 
 
 def test_what_csv_writes_is_read(tmp_path: Path) -> None:

@@ -43,6 +43,8 @@ def read(file: Path) -> tuple[list[int], list[BadRow]]:
         ("invalid_utf8.json", [1, 3], 3, "invalid_encoding", "not UTF-8 text (byte 0xe9)", "-f LATIN1"),
         ("invalid_utf8.csv", [1, 3], 3, "invalid_encoding", "not UTF-8 text (byte 0xe9)", "Save the file as UTF-8"),
         ("lines_with_invalid.txt", [1, 2], 4, "invalid_encoding", "not UTF-8 text", "Save the file as UTF-8"),
+        ("comments.jsonl", [2], 1, "invalid_json", "Expecting value at column 1", "hold one whole JSON object"),
+        ("single_quotes.jsonl", [2], 1, "invalid_json", "in double quotes at column 2", "hold one whole JSON object"),
         ("null_bytes.jsonl", [1, 3], 2, "invalid_json", "null bytes (0x00)", "remove the line"),
         ("null_bytes.json", [1, 3], 3, "invalid_json", "null bytes (0x00) in row 2", "remove them"),
         ("duplicate_keys.jsonl", [1, 3], 2, "duplicate_keys", "the key 'output' stands twice", "remove or rename"),

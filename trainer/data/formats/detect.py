@@ -30,6 +30,7 @@ _MEDIA_COLUMNS = {"images": ("images", "image"), "videos": ("videos", "video"), 
 _CONTENT_KEYS = ("content", "value", "text")
 _OPENAI_TAGS = Tags("role", "content", "user", "assistant", "tool", "function_call", "system")
 _EXAMPLES = '{"instruction": ..., "output": ...} or {"messages": [{"role": "user", "content": ...}, ...]}'
+_REGISTER = "trimtab data register NAME FILE --columns prompt=COLUMN,response=COLUMN"
 
 
 def row_format(
@@ -53,7 +54,9 @@ def row_format(
     else:
         ways = [_stated(entry, rows, stage)]
     if not ways:
-        hint = f"Expected {_EXAMPLES}, or register the file with its column names"
+        hint = f"Expected {_EXAMPLES}, or register the file with its column names: {_REGISTER}"
+        if len(samples) == 1 and (inner := rows.first(rows.columns, _are_rows)):
+            hint = f"The rows seem to stand inside {inner!r}: write that list alone into a file, as with jq '.{inner}'"
         raise UserError(f"no known columns in the rows (found: {listed(rows.columns)})", file=_file(entry), hint=hint)
     if stage is None:
         return ways[0]
@@ -133,8 +136,19 @@ def _is_conversation(value: object) -> bool:
     return bool(turns) and not isinstance(value, dict) and isinstance(turns[0], dict)
 
 
+def _is_meant_as_list(value: object) -> bool:
+    """A list of anything, or text that is written like one: each row can then be named as bad."""
+    return isinstance(value, list) or (isinstance(value, str) and value.lstrip().startswith("["))
+
+
 def _is_turns(value: object) -> bool:
     return not isinstance(value, str) and bool(_turns_of(value)) and isinstance(_turns_of(value)[0], dict)
+
+
+def _are_rows(value: object) -> bool:
+    """A list of objects that are no messages."""
+    first = value[0] if isinstance(value, list) and value else None
+    return isinstance(first, dict) and not any(key in first for key in ROLE_KEYS)
 
 
 def _is_text_or_turns(value: object) -> bool:
@@ -173,7 +187,7 @@ def _detected(rows: _Samples, tags: Tags | None) -> list[RowFormat]:
 
 def _answers(rows: _Samples, tags: Tags | None) -> Iterator[RowFormat]:
     messages = rows.first(_CONVERSATION_COLUMNS, _is_conversation)
-    messages = messages or rows.first(_CONVERSATION_COLUMNS, lambda value: isinstance(value, list))
+    messages = messages or rows.first(_CONVERSATION_COLUMNS, _is_meant_as_list)
     if messages is not None:
         columns = replace(_dialogue_columns(rows), messages=messages)
         yield RowFormat("conversation", columns, tags or _tags(rows.turns(messages)), found=rows.columns)
@@ -216,11 +230,15 @@ def _dialogue_columns(rows: _Samples) -> Columns:
     media = {
         key: next((name for name in names if name in rows.columns), names[0]) for key, names in _MEDIA_COLUMNS.items()
     }
-    return replace(_no_columns(), system="system", tools="tools", **media)
+    # What OpenAI's rows had before `tools`.
+    tools = "functions" if "functions" in rows.columns and "tools" not in rows.columns else "tools"
+    return replace(_no_columns(), system="system", tools=tools, **media)
 
 
 def _pair_columns(rows: _Samples, question: str) -> Columns:
     query = "input" if question != "input" and (question == "instruction" or "input" in rows.columns) else None
+    if question == "instruction" and "context" in rows.columns and "input" not in rows.columns:
+        query = "context"  # as in Dolly: the text that the instruction speaks of
     return replace(_dialogue_columns(rows), prompt=question, query=query, history="history")
 
 

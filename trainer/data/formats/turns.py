@@ -86,7 +86,7 @@ class TurnReader:
         if role == "function_call":
             text, calls = function_turn(content, place)
             return Message("assistant", text, tool_calls=calls, train=train)
-        calls = tool_calls(turn.get("tool_calls"), place)
+        calls = tool_calls(turn.get("tool_calls") or _old_calls(turn), place)
         if not isinstance(content, str):
             content = _content(content, place, media, may_be_missing=bool(calls))
         thought = next((turn[key] for key in _THOUGHT_KEYS if turn.get(key)), None)
@@ -103,7 +103,7 @@ class TurnReader:
             hint = f'Write {{"{tags.role_tag}": "{tags.user_tag}", "{tags.content_tag}": ...}}'
             raise BadRowError("wrong_tags", f"{place} is {kind_of(turn)}, not an object", hint)
         name = turn.get(tags.role_tag)
-        if name is None or (tags.content_tag not in turn and not turn.get("tool_calls")):
+        if name is None or (tags.content_tag not in turn and not turn.get("tool_calls") and not _old_calls(turn)):
             missing = tags.role_tag if name is None else tags.content_tag
             hint = f'Each message needs "{tags.role_tag}" and "{tags.content_tag}"; other names go into tags'
             raise BadRowError("wrong_tags", f"{place} has no {missing} (found: {listed(turn)})", hint)
@@ -113,6 +113,12 @@ class TurnReader:
             hint = f"Known roles: {known}; other names go into tags"
             raise BadRowError("unknown_role", f"{place} has the role {shown(name)}", hint)
         return role
+
+
+def _old_calls(turn: Mapping[str, Any]) -> list[Any]:
+    """What OpenAI's messages had before `tool_calls`: one call, in `function_call`."""
+    call = turn.get("function_call")
+    return [call] if call else []
 
 
 def _turn_list(value: Any, column: str) -> Sequence[Any]:

@@ -119,7 +119,7 @@ def _locked(info_file: Path) -> Iterator[None]:
 
 def _write(file: Path, text: str) -> None:
     """Replace the file, which may be a link, keeping its permissions; readers see the old or the new text."""
-    target = file.resolve()
+    target = Path(os.path.realpath(file))  # resolve() breaks at links that lead in a circle
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         with temporary.open("w", encoding="utf-8", newline="") as stream:

@@ -80,7 +80,7 @@ def not_json(text: str, error: ValueError | RecursionError, source: SourceRefere
         return BadRow("invalid_json", TOO_LONG_NUMBER, "Write long numbers as strings", source)
     if text in ("{", "["):
         return BadRow("invalid_json", "not valid JSON: the line holds only a part of the row", _ONE_LINE, source)
-    hint = _CUT_OFF if is_cut_off(text, error) else _ONE_LINE
+    hint = _CUT_OFF if _ends_too_early(text, error) else _ONE_LINE
     return BadRow("invalid_json", f"not valid JSON: {in_words(error, error.colno)}", hint, source)
 
 
@@ -96,8 +96,17 @@ def in_words(error: json.JSONDecodeError, column: int) -> str:
     return f"{error.msg.removesuffix(' at')} at column {column}"
 
 
+def _ends_too_early(text: str, error: json.JSONDecodeError) -> bool:
+    """Whether what stands where the error is could be the beginning of something valid."""
+    rest = text[error.pos :].rstrip()
+    return is_cut_off(text, error) and (
+        error.msg.startswith(("Unterminated string", "Invalid \\"))
+        or any(word.startswith(rest) for word in ("true", "false", "null", "NaN", "-Infinity", "Infinity"))
+    )
+
+
 def is_cut_off(text: str, error: json.JSONDecodeError) -> bool:
-    """Whether more text might have made the JSON valid: the error is that the text ends."""
+    """Whether more text might have made the JSON valid: the error is where the text ends, or close to it."""
     return error.msg.startswith("Unterminated string") or error.pos >= len(text.rstrip()) - _LONGEST_TOKEN
 
 

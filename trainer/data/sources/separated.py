@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -17,6 +18,8 @@ from trainer.errors import UserError
 
 _LONGEST_CELL = 1 << 27
 _MOST_LINES_READ_AGAIN = 10_000
+_EXCEL_SEPARATOR = re.compile(r"sep=(.)\r?\n")
+"""A first line that tells Excel the separator; Excel's own exports have it in some countries."""
 _QUOTES = 'Write a quote inside a quoted cell twice ("") and close every quoted cell'
 
 
@@ -84,6 +87,9 @@ def _header(lines: _Lines, path: Path) -> tuple[tuple[str, ...], str]:
         lines.end_record()
         first = next(lines, "")
     separator = "\t" if data_suffix(path).startswith(".tsv") else _separator(first)
+    if stated := _EXCEL_SEPARATOR.fullmatch(first):
+        lines.end_record()
+        separator, first = stated[1], next(lines, "")
     _allow_long_cells()
     try:
         header = tuple(
@@ -93,6 +99,7 @@ def _header(lines: _Lines, path: Path) -> tuple[tuple[str, ...], str]:
         problem, hint = _words(error)
         raise UserError(f"the header is broken: {problem}", file=path, line=lines.line, hint=hint) from error
     hint = "The first line must name the columns, for example instruction,output"
+    header = _with_index_and_margin(header)
     if header and not all(header):
         place = header.index("") + 1
         raise UserError(f"column {place} of the header has no name", file=path, line=lines.line, hint=hint)
@@ -102,6 +109,17 @@ def _header(lines: _Lines, path: Path) -> tuple[tuple[str, ...], str]:
         raise UserError(problem, file=path, line=lines.line, hint="Rename or remove one of them")
     lines.end_record()
     return header, separator
+
+
+def _with_index_and_margin(header: tuple[str, ...]) -> tuple[str, ...]:
+    """Names as pandas gives them for columns without one: the first, where pandas writes its index, and those behind
+    the last name, where spreadsheets write empty cells.
+    """
+    last = max((place for place, name in enumerate(header) if name), default=len(header))
+    return tuple(
+        name or (f"Unnamed: {place}" if place in (0, *range(last, len(header))) else "")
+        for place, name in enumerate(header)
+    )
 
 
 def _separator(header: str) -> str:

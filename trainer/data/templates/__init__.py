@@ -8,6 +8,7 @@ from trainer.data.templates.chat_template import (
     check_syntax,
     stated_defaults,
     text_with_defaults,
+    text_with_system,
 )
 from trainer.data.templates.library import (
     TOOL_FORMATS,
@@ -33,5 +34,6 @@ __all__ = [
     "template_names",
     "template_spec",
     "text_with_defaults",
+    "text_with_system",
     "unmapped_names",
 ]

@@ -19,6 +19,11 @@ from trainer.errors import UserError
 _DEFAULT = "{{%- if {name} is not defined %}}{{%- set {name} = {value} %}}{{%- endif %}}\n"
 _DEFAULTS = re.compile(r"\A(?:\{%- if (\w+) is not defined %\}\{%- set \1 = [^%]* %\}\{%- endif %\}\n)+")
 _DEFAULT_NAME = re.compile(r"^\{%- if (\w+) ", re.MULTILINE)
+# What `text_with_system` writes, below those.
+_SYSTEM = (
+    "{{%- if not messages or messages[0].role != 'system' %}}"
+    "{{%- set messages = [{{'role': 'system', 'content': {content}}}] + messages %}}{{%- endif %}}\n"
+)
 
 
 class TemplateRefusedError(Exception):
@@ -112,6 +117,11 @@ def text_with_defaults(text: str, variables: Mapping[str, object]) -> str:
     """
     lines = (_DEFAULT.format(name=name, value=json.dumps(value)) for name, value in sorted(variables.items()))
     return "".join(lines) + _DEFAULTS.sub("", text)
+
+
+def text_with_system(text: str, system: str) -> str:
+    """A template text that gives dialogues without a system prompt this one, as `default_system` did in training."""
+    return _SYSTEM.format(content=json.dumps(system, ensure_ascii=False)) + text
 
 
 def stated_defaults(text: str) -> frozenset[str]:
