@@ -26,6 +26,7 @@ from tui.run_feed import POLL_SECONDS, RunFeed, RunUpdated
 from tui.screens.base import CockpitScreen
 from tui.themes import THEMES, theme_for_environment
 from tui.widgets.top_bar import SCREENS, TopBar
+from tui.widgets.wrapping import printable
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -224,7 +225,8 @@ class TrimtabApp(App[int]):
     def _take_found_run(self, path: Path) -> None:
         if self.current_run is None:
             self._set_run(path)
-            if isinstance(self.screen, CockpitScreen):
+            # A screen that is still being composed is shown when it is there, with this run.
+            if isinstance(self.screen, CockpitScreen) and self.screen.is_mounted:
                 self.screen.on_shown()
 
     def on_run_updated(self, message: RunUpdated) -> None:
@@ -239,7 +241,7 @@ class TrimtabApp(App[int]):
             self.run_state = snapshot.state
             if isinstance(screen, CockpitScreen):
                 screen.refresh_bars()
-        if isinstance(screen, CockpitScreen):
+        if isinstance(screen, CockpitScreen) and screen.is_mounted:
             screen.show_snapshot(snapshot)
 
     def _link_is_slow(self) -> bool:
@@ -256,6 +258,10 @@ class TrimtabApp(App[int]):
         """Somebody looks again."""
         self.feed.interval = POLL_SECONDS
         self.feed.look_now()
+
+    def notify(self, message: str, **settings: Any) -> None:
+        """A toast; what a terminal would act on is written as codes."""
+        super().notify(printable(message), **settings)
 
     # Actions
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from trainer.paths import shipped_folder
@@ -14,13 +14,17 @@ Entry = Mapping[str, object]
 FORMATTINGS = ("alpaca", "sharegpt", "openai")
 _HOW = ("formatting", "columns", "tags", "ranking")
 """The keys of an entry that say how its rows are read."""
+_PLACES = {True: ("prompt", "query", "response", "history", "system", "tools"), False: ("messages", "system", "tools")}
 _HUB = re.compile(
     r"(?P<hub>hf|ms)://(?P<id>[^/@:]+/[^/@:]+)(?:/(?P<subset>[^@:]+))?(?:@(?P<revision>[^:]+))?(?::(?P<split>.+))?"
 )
 
 
 def with_value(entry: Entry, field: MappingField, value: str | None) -> dict[str, object]:
-    """The entry with another column, or another word, in one place of the mapping; None takes the place out."""
+    """The entry with another column, or another word, in one place of the mapping; None takes the place out.
+
+    Where nothing is left, nothing is stated: a table without places would say that the rows have none.
+    """
     table = "columns" if field.kind == "column" else "tags"
     before = entry.get(table)
     places = dict(before) if isinstance(before, dict) else {}
@@ -28,7 +32,24 @@ def with_value(entry: Entry, field: MappingField, value: str | None) -> dict[str
         places.pop(field.name, None)
     else:
         places[field.name] = value
-    return {**entry, table: places}
+    kept = {name: value for name, value in entry.items() if name != table}
+    return {**kept, table: places} if places else kept
+
+
+def all_places(mapping: Sequence[MappingField], entry: Entry) -> tuple[MappingField, ...]:
+    """The mapping with the places that rows of this formatting may have too.
+
+    A mapping that states one column is read as what it says so far: prompt alone is plain text. The places that are
+    still to be filled must not vanish meanwhile.
+    """
+    usual = _PLACES[formatting_of(entry) == "alpaca"]
+    there = {field.name for field in mapping if field.kind == "column"}
+    missing = [MappingField("column", name, None, False) for name in usual if name not in there]
+    columns = sorted(
+        [*(field for field in mapping if field.kind == "column"), *missing],
+        key=lambda field: usual.index(field.name) if field.name in usual else len(usual),
+    )
+    return (*columns, *(field for field in mapping if field.kind != "column"))
 
 
 def with_formatting(entry: Entry, formatting: str) -> dict[str, object]:

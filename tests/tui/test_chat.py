@@ -217,13 +217,33 @@ async def test_a_crash_is_one_line_with_its_cause_and_retry_starts_a_new_worker(
         assert "tuned: again" in shown(app)
 
 
+def is_loading(screen: ChatScreen, folder: Path) -> bool:
+    session = screen.session
+    return session.target is not None and session.target.model == str(folder) and session.client.alive
+
+
+async def test_the_run_that_is_found_at_the_start_does_not_replace_what_was_asked_for(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    app = TrimtabApp(screen="chat")
+    async with app.run_test(size=SIZE) as pilot:
+        app.current_run = None
+        app.open_chat(slow, None)
+        # The search for a run ends while the folder is still being looked up.
+        app._take_found_run(run.path)
+        await until(pilot, lambda: is_loading(chat_of(app), slow))
+        assert chat_of(app).session.phase == "loading"
+
+
 async def test_escape_gives_up_a_load_with_the_question_that_waits_for_it(run: RunDirectory, tmp_path: Path) -> None:
     slow = tmp_path / "slow"
     slow.mkdir()
     app = TrimtabApp(screen="chat")
     async with app.run_test(size=SIZE) as pilot:
         app.open_chat(slow, None)
-        await until(pilot, lambda: isinstance(app.screen, ChatScreen) and app.screen.session.client.alive)
+        await until(pilot, lambda: isinstance(app.screen, ChatScreen) and is_loading(app.screen, slow))
         screen = chat_of(app)
         screen.query_one(PromptArea).load_text("hello")
         await pilot.press("enter")

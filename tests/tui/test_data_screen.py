@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.tui import fake_data_worker
 from tests.tui.cockpit_world import screen_text, until
 from tui import data_client
 from tui.app import TrimtabApp
+from tui.data_answers import DataSet
 from tui.locale import set_language
 from tui.screens.data import DataScreen
 from tui.screens.data_dialogs import OpenDialog, entries
@@ -420,12 +422,76 @@ async def test_a_column_is_chosen_anew_and_saved_as_an_entry(tmp_path: Path) -> 
         await opened_as(pilot, screen, "rows")
 
 
+async def test_what_is_chosen_again_changes_nothing() -> None:
+    async with data_open(name="rows.jsonl") as (screen, pilot):
+        await pilot.press("m")
+        await saying(pilot, "Columns in the file: instruction, input, output")
+        screen.query_one(DataMapping).move_to("column:query")
+        await pilot.press("enter")
+        await saying(pilot, "Which column is query?")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert "not saved" not in shown(screen)
+
+
+@pytest.mark.parametrize("key", ["c", "u"])
+async def test_a_mapping_that_is_not_saved_is_saved_before_it_is_used(key: str) -> None:
+    async with data_open(name="rows.jsonl") as (screen, pilot):
+        await pilot.press("m")
+        await saying(pilot, "Columns in the file: instruction, input, output")
+        screen.query_one(DataMapping).move_to("column:query")
+        await pilot.press("enter")
+        await saying(pilot, "Which column is query?")
+        await pilot.press("down", "down", "enter")
+        await saying(pilot, "not saved")
+        await pilot.press(key)
+        await saying(pilot, "The name under which recipes find it")
+        assert "a training would not know them" in toasts(screen)
+        await pilot.press("enter")
+        await opened_as(pilot, screen, "rows")
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(screen.app.screen, SetupScreen) or "rows are used" in shown(screen))
+
+
+async def test_what_a_terminal_would_act_on_never_reaches_it() -> None:
+    async with data_open() as (screen, pilot):
+        assert screen.opened is not None
+        assert screen.opened.format is not None
+        evil = "q\x1b]0;x\x07\nz"
+        field = replace(screen.opened.format.mapping[0], value=evil)
+        form = replace(screen.opened.format, text=evil, mapping=(field,))
+        screen._take_listing(replace(screen.listing, sets=(DataSet(evil, evil, problem=evil),)))  # type: ignore[type-var]
+        screen.open_set(evil, focus=False)
+        screen._take_opened(replace(screen.opened, name=evil, format=form, columns=(evil,)), None)
+        await pilot.press("m")
+        screen.notify(evil, markup=False)
+        await pilot.pause()
+        assert "q\\x1b]0;x\\x07\\nz" in shown(screen)
+        assert not {"\x1b", "\x07"} & set(shown(screen))
+        screen.query_one(DataMapping).move_to(f"column:{field.name}")
+        await pilot.press("enter")
+        await saying(pilot, "Which column is")
+        assert not {"\x1b", "\x07"} & set(shown(screen))
+
+
+async def test_the_keys_to_the_first_steps_are_seen_in_a_small_window() -> None:
+    async with data_open((80, 24)) as (screen, pilot):
+        assert all(hint in shown(screen) for hint in ("enter look", "space train on it", "u to Setup", "o open"))
+        await pilot.press("enter", "t")
+        await saying(pilot, "→ next row")
+        assert all(hint in shown(screen) for hint in ("tab view", "/ search", "i ids", "esc back"))
+        assert "show the row" not in shown(screen)
+        await pilot.press("o")
+        await saying(pilot, "A file, a folder, a pattern")
+        assert "no folder or data file" in shown(screen)
+
+
 async def test_the_kind_of_rows_is_chosen_from_a_list() -> None:
     async with data_open() as (screen, pilot):
         await pilot.press("m")
         screen.query_one(DataMapping).move_to("formatting")
         await pilot.press("enter")
-        await saying(pilot, "a conversation a row: role and content")
+        await saying(pilot, "conversation: role and content")
         await pilot.press("down", "enter")
         await until(pilot, lambda: screen.opened is not None and screen.opened.format.text.startswith("sharegpt"))  # type: ignore[union-attr]
 
@@ -570,4 +636,4 @@ async def test_every_key_of_the_screen_has_a_text_and_the_help_shows_it() -> Non
         await pilot.press("enter")
         await pilot.pause()
         said = {entry.what for entry in entries_of(screen)}
-        assert {"next row", "search", "check", "settings", "tokens", "columns", "use in Setup", "back"} <= said
+        assert {"next row", "search", "check", "settings", "tokens", "columns", "to Setup", "back"} <= said

@@ -10,6 +10,7 @@ import pytest
 from tests.tui.cockpit_world import screen_text, until
 from tui.app import TrimtabApp
 from tui.screens.data import DataScreen
+from tui.widgets.data_mapping_list import DataMapping
 
 
 @pytest.fixture(autouse=True)
@@ -89,3 +90,31 @@ async def test_a_mapping_is_saved_into_the_registry_of_the_folder(tmp_path: Path
     entry = json.loads((tmp_path / "data" / "dataset_info.json").read_text())["rows"]
     assert entry["file_name"] == "rows.jsonl"
     assert entry["columns"]["response"] == "note"
+
+
+async def test_an_entry_beside_the_shipped_ones_is_trained_on_after_a_question(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"q": "one", "a": "two"}\n' * 3)
+    app = TrimtabApp(screen="data")
+    app.data_request = "rows.jsonl"
+    async with app.run_test(size=(120, 50)) as pilot:
+        await until(pilot, lambda: "row 1 of 3" in screen_text(app), 60)
+        screen = app.screen
+        assert isinstance(screen, DataScreen)
+        mapping = screen.query_one(DataMapping)
+        await pilot.press("m")
+        await until(pilot, lambda: "Enter on formatting" in screen_text(app))
+        for column, steps in (("formatting", 0), ("column:prompt", 1), ("column:response", 2)):
+            await until(pilot, lambda wanted=column: any(one.key == wanted for one in mapping._list))
+            mapping.move_to(column)
+            before = screen.opened
+            await pilot.press("enter", *["down"] * steps, "enter")
+            await until(pilot, lambda was=before: screen.opened is not was and not screen._opening)
+        await pilot.press("u", "enter")
+        await until(pilot, lambda: "This recipe looks for its sets elsewhere" in screen_text(app))
+        assert "identity" in screen_text(app)
+        await pilot.press("y")
+        await until(pilot, lambda: screen.opened is not None and screen.opened.name == "rows")
+        assert screen.model.recipe.data.dataset == ["rows"]
+        assert screen.model.recipe.data.dataset_dir == "data"
+        await pilot.press("c")
+        await until(pilot, lambda: "3 of 3 rows are used" in screen_text(app), 60)

@@ -16,6 +16,7 @@ from tests.tui.cockpit_world import speaking
 from trainer.paths import shipped_folder
 from tui.data_answers import BadRows, Example, MappingField, Piece, Report, Token
 from tui.data_mapping import (
+    all_places,
     folder_for_entries,
     formatting_of,
     suggested_name,
@@ -131,6 +132,43 @@ async def test_marked_words_are_gone_to_and_stand_out() -> None:
         view.start([("nothing here", "foreground")], complete=False)
         await pilot.pause()
         assert app.wanted[-1] is True
+
+
+async def test_marked_words_that_go_over_a_line_end_are_found() -> None:
+    view = LongText()
+    async with showing(view, (20, 5)) as (_app, pilot):
+        view.start([("some words " * 300 + "the needle in the hay", "foreground")], complete=True)
+        view.mark("words the needle in the hay")
+        await pilot.pause()
+        assert "hay" in "".join(drawn(view))
+
+
+async def test_a_text_that_grows_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    view = LongText()
+    async with showing(view) as (_app, pilot):
+        view.start([("first\n", "foreground")], complete=False)
+        view.mark("needle")
+        for _ in range(3):
+            view.append([("more\n" * 100, "foreground")], complete=False)
+            assert view._looked == len(view._lines)
+        view.append([("the nee", "foreground")], complete=False)
+        view.append([("dle", "foreground")], complete=True)
+        await pilot.pause()
+        assert "needle" in "".join(drawn(view))
+
+
+async def test_words_for_the_next_text_do_not_move_this_one() -> None:
+    view = LongText()
+    async with showing(view) as (app, pilot):
+        view.start([("a\n" * 50 + "needle\n", "foreground")], complete=False)
+        await pilot.pause()
+        asked = len(app.wanted)
+        view.mark("needle", go=False)
+        await pilot.pause()
+        assert (view.top, len(app.wanted)) == (0, asked)
+        view.start([("b\n" * 50 + "needle\n", "foreground")], complete=True)
+        await pilot.pause()
+        assert "needle" in "".join(drawn(view))
 
 
 async def test_another_width_wraps_anew_and_stays_about_where_one_was() -> None:
@@ -386,6 +424,22 @@ def test_a_mapping_is_changed_place_by_place() -> None:
     assert with_ranking(entry, True) == {"formatting": "alpaca", "ranking": True}
     assert with_ranking({"ranking": True}, False) == {}
     assert formatting_of({}) == "alpaca"
+
+
+def test_a_mapping_without_places_states_nothing() -> None:
+    field = MappingField("column", "query", "input", False)
+    assert with_value({"formatting": "alpaca", "columns": {"query": "input"}}, field, None) == {"formatting": "alpaca"}
+    assert with_value({"formatting": "alpaca"}, field, None) == {"formatting": "alpaca"}
+
+
+def test_places_that_are_still_to_be_filled_stay_in_the_mapping() -> None:
+    prompt = MappingField("column", "prompt", "q", False)
+    names = [field.name for field in all_places([prompt], {"formatting": "alpaca"})]
+    assert names == ["prompt", "query", "response", "history", "system", "tools"]
+    tag = MappingField("tag", "role_tag", "from", True)
+    pictures = MappingField("column", "images", None, False)
+    shown = all_places([pictures, tag], {"formatting": "sharegpt"})
+    assert [field.name for field in shown] == ["messages", "system", "tools", "images", "role_tag"]
 
 
 def test_an_entry_gets_the_source_of_its_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,8 @@ class ChatScreen(CockpitScreen):
         self._transcript: Transcript | None = None
         self._notice = ""
         self._asked_for = 0
+        self._asked = False
+        """Whether somebody's request is being looked up."""
         self._timer: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -92,7 +94,7 @@ class ChatScreen(CockpitScreen):
         request, self.cockpit.chat_request = self.cockpit.chat_request, None
         if request is not None and (request.checkpoint or request.run):
             self.open(request.checkpoint, request.run)
-        elif not self._path and self.cockpit.current_run is not None:
+        elif not self._path and not self._asked and self.cockpit.current_run is not None:
             self.open(None, self.cockpit.current_run.path, quiet=True)
         self._draw()
 
@@ -107,6 +109,7 @@ class ChatScreen(CockpitScreen):
         """Load a checkpoint, or the newest one of a run; `quiet` when nobody asked for it."""
 
         self._asked_for += 1
+        self._asked = not quiet
         number = self._asked_for
 
         def read() -> Opening | UserError:
@@ -118,6 +121,7 @@ class ChatScreen(CockpitScreen):
         def take(found: Opening | UserError) -> None:
             if number != self._asked_for:
                 return  # something else was asked for meanwhile
+            self._asked = False
             if isinstance(found, Opening):
                 self._take(found)
             elif not quiet:

@@ -6,7 +6,6 @@ Not for reading (the data worker does), nor for moving among rows and views (`tu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -14,16 +13,15 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from trainer.errors import UserError
-from tui.background import read_in_background
 from tui.data_answers import DataSet, Listing, Opened, Progress
 from tui.data_client import DataClient, Indexed
-from tui.data_mapping import folder_for_entries, suggested_name, whole_entry
 from tui.forms.entry import EntryError
 from tui.forms.explain import change_text
 from tui.forms.model import FormModel
 from tui.latest import Latest
 from tui.locale import text
 from tui.screens.data_dialogs import OpenDialog
+from tui.screens.data_saving import save_entry
 from tui.screens.data_settings import DataSettings
 from tui.screens.data_views import DataViews
 from tui.widgets.confirmation import Confirmation
@@ -32,7 +30,6 @@ from tui.widgets.data_head import DataHead, DataNote
 from tui.widgets.data_mapping_list import DataMapping
 from tui.widgets.data_rows import DataRows
 from tui.widgets.data_sets import short_folder
-from tui.widgets.dialogs import LineDialog
 from tui.widgets.row_list import RowList
 from tui.worker_process import RefusedError
 
@@ -44,11 +41,12 @@ class DataScreen(DataViews):
     CSS_PATH = "../theme/data.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "train_on", "data_screen.key_toggle", id="data.toggle"),
+        Binding("f", "fix", "data_screen.key_fix", id="data.fix"),
         Binding("u", "use", "data_screen.key_use", id="data.use"),
+        Binding("o", "open", "data_screen.key_open", id="data.open"),
         Binding("c", "check", "data_screen.key_check", id="data.check"),
         Binding("C", "check_all", "data_screen.key_check_all", show=False, id="data.check_all"),
-        Binding("f", "fix", "data_screen.key_fix", id="data.fix"),
-        Binding("o", "open", "data_screen.key_open", id="data.open"),
+        Binding("g", "go_to", "data_screen.key_go_to", id="data.go_to"),
         Binding("s", "settings", "data_screen.key_settings", id="data.settings"),
         Binding("w", "register", "data_screen.key_register", id="data.register"),
     ]
@@ -245,11 +243,13 @@ class DataScreen(DataViews):
         """Take the set under the cursor into the recipe, or out of it."""
         name = self.sets.key
         chosen = list(self.recipe_sets)
+        if name not in chosen and self._unsaved(name):
+            return
         self._set_sets([one for one in chosen if one != name] if name in chosen else [*chosen, name])
 
     def action_use(self) -> None:
         """Take the open set into the recipe, and go on in Setup."""
-        if self.opened is None:
+        if self.opened is None or self._unsaved(self.opened.name):
             return
         if self.opened.name not in self.recipe_sets:
             self._set_sets([*self.recipe_sets, self.opened.name])
@@ -259,6 +259,14 @@ class DataScreen(DataViews):
         self.model.set("data.dataset", list(names))
         self._seen = (self.model, self.model.revision)
         self._draw()
+
+    def _unsaved(self, name: str) -> bool:
+        """Whether only this screen knows how the rows of the set are read: then says so and asks for a name."""
+        if self._entry is None or self.opened is None or name != self.opened.name:
+            return False
+        self.notify(text("data_screen.save_first"), severity="warning", markup=False)
+        self.action_register()
+        return True
 
     def action_settings(self) -> None:
         """Change the settings that decide what rows become."""
@@ -291,60 +299,50 @@ class DataScreen(DataViews):
             self.open_set(self.opened.name, entry=message.entry, focus=False)
 
     def action_register(self) -> None:
-        """Write how the rows are read into `dataset_info.json`; the one that came with trimtab is left as it is."""
+        """Write how the rows are read into `dataset_info.json`."""
         opened, listing = self.opened, self.listing
         if opened is None or opened.format is None or listing is None:
             return
-        folder = folder_for_entries(listing.folder)
-        known = {one.name for one in listing.sets} if folder == listing.folder else set()
-        name = opened.name if self.sets.set_of(opened.name) is not None else suggested_name(opened.name)
 
-        def check(typed: str) -> tuple[bool, str]:
-            said = "data_screen.register_replaces" if typed in known else "data_screen.register_new"
-            good = bool(typed.strip())
-            return good, text(said, folder=short_folder(folder)) if good else text("data_screen.register_empty")
-
-        def take(typed: str | None) -> None:
-            if typed is not None:
-                self._register(opened, typed.strip(), folder, replace=typed.strip() in known)
-
-        dialog = LineDialog(text("data_screen.register_title"), text("data_screen.register_help"), check, initial=name)
-        self.app.push_screen(dialog, take)
-
-    def _register(self, opened: Opened, name: str, folder: str, *, replace: bool) -> None:
-        assert opened.format is not None
-        assert self.listing is not None
-        entry, listed_in = opened.format.entry, self.listing.folder
-
-        def write() -> str | UserError:
-            try:
-                whole = whole_entry(entry, opened.name, listed_in, folder)
-                return self.client.register(name, whole, folder, replace=replace)
-            except UserError as error:
-                return error
-
-        def written(found: str | UserError) -> None:
-            if isinstance(found, RefusedError) and found.code == "exists" and not replace:
-                question = Confirmation(text("data_screen.register_title"), str(found))
-                again = partial(self._register, opened, name, folder, replace=True)
-                self.app.push_screen(question, lambda yes: again() if yes else None)
-            elif isinstance(found, UserError):
-                self.notify(str(found), severity="error", timeout=8, markup=False)
-            elif folder != listed_in:
-                self.notify(text("data_screen.registered_elsewhere", name=name, file=found), timeout=8, markup=False)
+        def saved(name: str, folder: str, file: str) -> None:
+            if folder != listing.folder:
+                self._ask_to_look_there(opened, name, folder, file)
             else:
-                self.notify(text("data_screen.registered", name=name, file=found), markup=False)
-                self._others = [one for one in self._others if one != opened.name]
-                self._settings_changed(reopen=False)
-                self.open_set(name, focus=False)
+                self.notify(text("data_screen.registered", name=name, file=file), markup=False)
+                self._use_entry(opened, name)
 
-        read_in_background(self, write, written)
+        save_entry(self, self.client, opened, listing, saved)
+
+    def _use_entry(self, opened: Opened, name: str) -> None:
+        """From now on the set is known by the name of its new entry."""
+        self._others = [one for one in self._others if one != opened.name]
+        self._settings_changed(reopen=False)
+        self.open_set(name, focus=False)
+
+    def _ask_to_look_there(self, opened: Opened, name: str, folder: str, file: str) -> None:
+        """The entry stands where the recipe does not look: offer to let it look there."""
+        loose = [one for one in self.recipe_sets if self.sets.set_of(one) is None and one != opened.name]
+        left = [one for one in self.recipe_sets if self.sets.set_of(one) is not None]
+        here = short_folder(self.listing.folder) if self.listing is not None else ""
+        question = text("data_screen.look_there_question", name=name, file=file, folder=here)
+        if left:
+            question += "\n\n" + text("data_screen.look_there_leaves", sets=", ".join(left))
+
+        def answered(yes: bool | None) -> None:
+            if not yes:
+                self.notify(text("data_screen.registered_elsewhere", name=name, file=file), timeout=8, markup=False)
+                return
+            self.model.set("data.dataset_dir", folder)
+            self._set_sets([*loose, name])
+            self._use_entry(opened, name)
+
+        self.app.push_screen(Confirmation(text("data_screen.look_there"), question), answered)
 
     # the check
 
     def action_check(self) -> None:
         """Check every row of the open set."""
-        if self.opened is not None:
+        if self.opened is not None and not self._unsaved(self.opened.name):
             self._check([self.opened.name])
 
     def action_check_all(self) -> None:

@@ -19,6 +19,7 @@ from trainer.errors import UserError
 from tui.latest import Latest
 from tui.locale import text
 from tui.widgets.measures import size
+from tui.widgets.wrapping import one_line, printable
 
 _MOST = 200
 """Entries of a folder that are listed; typing narrows them down."""
@@ -117,7 +118,9 @@ class OpenDialog(ModalScreen[str | None]):
         self._found = found[:_MOST]
         options = self.query_one("#open-list", OptionList)
         options.clear_options()
-        options.add_options(Option(one.path if one.folder else f"{one.path}  {size(one.size)}") for one in self._found)
+        options.add_options(
+            Option(one_line(one.path if one.folder else f"{one.path}  {size(one.size)}")) for one in self._found
+        )
         # What is typed begins the name of an entry: Enter takes that. A folder's own name stands for the whole folder.
         typed = self.query_one(Input).value
         whole = not typed or typed.endswith("/") or any(one.path == typed for one in self._found)
@@ -129,7 +132,7 @@ class OpenDialog(ModalScreen[str | None]):
             note = text("data_screen.open_none")
         elif typed.endswith("/"):
             note = text("data_screen.open_folder")
-        self.query_one("#open-note", Label).update(note)
+        self.query_one("#open-note", Label).update(printable(note))
 
     def action_move(self, by: int) -> None:
         """The arrows choose in the list while the line has the keys."""
@@ -153,6 +156,8 @@ class OpenDialog(ModalScreen[str | None]):
             self._put(common if len(common) > len(self.query_one(Input).value) else self._found[0].path)
 
     def _put(self, words: str) -> None:
+        if words != one_line(words):
+            return  # a name that a terminal would act on can be chosen, not typed
         line = self.query_one(Input)
         line.value = words
         line.cursor_position = len(words)

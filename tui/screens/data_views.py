@@ -42,7 +42,6 @@ class DataViews(CockpitScreen):
         Binding("slash", "search", "data_screen.key_search", id="data.search"),
         Binding("n", "match(False)", "data_screen.key_match", show=False, id="data.match"),
         Binding("N", "match(True)", "data_screen.key_match_before", show=False, id="data.match_before"),
-        Binding("g", "go_to", "data_screen.key_go_to", id="data.go_to"),
         Binding("i", "ids", "data_screen.key_ids", id="data.ids"),
         Binding("x", "part", "data_screen.key_part", id="data.part"),
         Binding("escape", "back", "data_screen.key_back", id="data.back"),

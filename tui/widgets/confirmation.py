@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Label
 
 from tui.locale import text
+from tui.widgets.wrapping import printable
 
 
 class Confirmation(ModalScreen[bool]):
@@ -29,6 +30,6 @@ class Confirmation(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = self._title
-            yield Label(self._question, markup=False)
+            yield Label(printable(self._question), markup=False)
             yield Label("")
             yield Label(text("common.confirm_keys", yes=self._title), classes="muted", markup=False)

@@ -111,6 +111,10 @@ class DataCheck(RowList):
         """Bars have the width of the pane."""
         self.relabel()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a bad row there is nothing to choose."""
+        return bool(self.key) if action == "choose" else super().check_action(action, parameters)
+
     def action_choose(self) -> None:
         """Show the row of the example."""
         self.choose()

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from tui.data_answers import Format, MappingField, Opened
-from tui.data_mapping import FORMATTINGS, formatting_of, with_formatting, with_ranking, with_value
+from tui.data_mapping import FORMATTINGS, all_places, formatting_of, with_formatting, with_ranking, with_value
 from tui.locale import text
 from tui.widgets.dialogs import ChoiceDialog, LineDialog
 from tui.widgets.pane import Row
@@ -67,7 +67,7 @@ class DataMapping(RowList):
         elif message.key == _RANKING and form is not None:
             self.post_message(self.Changed(with_ranking(form.entry, not form.entry.get("ranking"))))
         elif form is not None:
-            field = next(one for one in form.mapping if _key(one) == message.key)
+            field = next(one for one in _places(form) if _key(one) == message.key)
             if field.kind == "column":
                 self._ask_column(form, field)
             else:
@@ -94,8 +94,7 @@ class DataMapping(RowList):
 
         def take(choice: str | None) -> None:
             if choice is not None:
-                value = None if choice == "none" else names[int(choice)]
-                self.post_message(self.Changed(with_value(form.entry, field, value)))
+                self._change(form, field, None if choice == "none" else names[int(choice)])
 
         # Columns may have any name: their numbers are the ids.
         choices = [(str(at), f"{'*' if name == field.value else ' '} {name}") for at, name in enumerate(names)]
@@ -105,10 +104,14 @@ class DataMapping(RowList):
         here = next((str(at) for at, name in enumerate(names) if name == field.value), "none")
         self.app.push_screen(ChoiceDialog(title, said, choices, initial=here), take)
 
+    def _change(self, form: Format, field: MappingField, value: str | None) -> None:
+        if value != field.value:
+            self.post_message(self.Changed(with_value(form.entry, field, value)))
+
     def _ask_tag(self, form: Format, field: MappingField) -> None:
         def take(typed: str | None) -> None:
             if typed is not None:
-                self.post_message(self.Changed(with_value(form.entry, field, typed.strip() or None)))
+                self._change(form, field, typed.strip() or None)
 
         dialog = LineDialog(
             text("data_screen.ask_tag", field=field.name),
@@ -128,7 +131,7 @@ class DataMapping(RowList):
         shape = form.text if form is not None else opened.unfit or text("data_screen.no_format")
         rows += [ListRow("", row) for row in wrapped(shape, "*foreground" if form else "error", width)]
         rows.append(ListRow("", ()))
-        name_cells = max([10, *(cell_len(one.name) for one in (form.mapping if form else ()))]) + 2
+        name_cells = max([10, *(cell_len(one.name) for one in (_places(form) if form else ()))]) + 2
         rows.append(
             ListRow(_FORMATTING, _line(text("data_screen.formatting"), formatting_of(entry), "", name_cells, width))
         )
@@ -136,7 +139,7 @@ class DataMapping(RowList):
             ranked = text("data_screen.yes" if entry.get("ranking") else "data_screen.no")
             rows.append(ListRow(_RANKING, _line(text("data_screen.ranking"), ranked, "", name_cells, width)))
             for kind in ("column", "tag"):
-                fields = [one for one in form.mapping if one.kind == kind]
+                fields = [one for one in _places(form) if one.kind == kind]
                 if fields:
                     rows += [ListRow("", ()), ListRow("", ((text(f"data_screen.{kind}s"), "*muted"),))]
                 for one in fields:
@@ -144,12 +147,16 @@ class DataMapping(RowList):
                     rows.append(ListRow(_key(one), _line(one.name, one.value or "–", said, name_cells, width)))
         rows.append(ListRow("", ()))
         rows += _said(text("data_screen.columns_there", columns=", ".join(opened.columns) or "–"), "muted", width)
-        rows += _said(
-            text("data_screen.mapping_changed" if self._changed else "data_screen.mapping_keys"),
-            "warning" if self._changed else "muted",
-            width,
-        )
+        if form is None:
+            said, role = "no_format_keys", "warning"
+        else:
+            said, role = ("mapping_changed", "warning") if self._changed else ("mapping_keys", "muted")
+        rows += _said(text(f"data_screen.{said}"), role, width)
         return rows
+
+
+def _places(form: Format) -> tuple[MappingField, ...]:
+    return form.mapping if form.entry.get("ranking") else all_places(form.mapping, form.entry)
 
 
 def _key(field: MappingField) -> str:

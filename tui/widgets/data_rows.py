@@ -149,11 +149,11 @@ class DataRows(Vertical):
         self._part += 1
         self.refresh_row()
 
-    def mark(self, words: str) -> None:
-        """Let these words stand out."""
+    def mark(self, words: str, *, go: bool = True) -> None:
+        """Let these words stand out; without `go` in the next row only."""
         self.words = words
-        self.text.mark(words)
-        self.tokens.mark(words)
+        self.text.mark(words, go=go)
+        self.tokens.mark(words, go=go)
 
     def relabel(self) -> None:
         """Set every text again."""
@@ -239,10 +239,11 @@ class DataRows(Vertical):
 
     def search(self, words: str, *, backwards: bool = False, here: bool = False) -> None:
         """Go to the next row that holds these words, round over the end; `here` begins with this row."""
-        self.mark(words)
         if not words or self.opened is None:
+            self.mark("")
             self._draw_place()
             return
+        self.words = words
         first = self.row if here else self.row + (-1 if backwards else 1)
         self._seeking = text("data_screen.searching", words=words, rows=0)
         self._draw_place()
@@ -296,6 +297,7 @@ class DataRows(Vertical):
             if around and row != self.row:
                 self.notify(text("data_screen.found_around"), markup=False)
             self.known = max(self.known, row + 1)
+            self.mark(words, go=row == self.row)
             self.go_to(row)
         self._draw_place()
 

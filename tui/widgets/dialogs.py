@@ -13,6 +13,7 @@ from textual.widgets import Input, Label, OptionList
 from textual.widgets.option_list import Option
 
 from tui.locale import text
+from tui.widgets.wrapping import one_line, printable
 
 
 class LineDialog(ModalScreen[str | None]):
@@ -79,8 +80,9 @@ class ChoiceDialog(ModalScreen[str | None]):
         with Vertical(classes="dialog") as box:
             box.border_title = self._title
             box.border_subtitle = text("common.dialog_keys")
-            yield Label(self._explanation, markup=False)
-            yield OptionList(*(Option(label, id=name) for name, label in self._choices), compact=True, markup=False)
+            yield Label(printable(self._explanation), markup=False)
+            options = (Option(one_line(label), id=name) for name, label in self._choices)
+            yield OptionList(*options, compact=True, markup=False)
 
     def on_mount(self) -> None:
         """Begin on the choice of now."""

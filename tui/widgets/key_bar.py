@@ -12,6 +12,7 @@ from textual.widget import Widget
 
 from tui.locale import find
 from tui.themes import role_style
+from tui.widgets.glyphs import ascii_only
 
 # Keys whose display Textual spells out; ours are the shorter ones of the house.
 _SPELLING = {
@@ -28,11 +29,14 @@ _SPELLING = {
     "plus": "+",
     "minus": "-",
 }
+_ARROWS = {"left": "←", "right": "→", "up": "↑", "down": "↓"}
 
 
 def key_name(key: str) -> str:
     """How a key is written on the screen: `question_mark` -> `?`, `ctrl+r` -> `^r`."""
     first = key.split(",")[0]
+    if first in _ARROWS and not ascii_only():
+        return _ARROWS[first]
     if first in _SPELLING:
         return _SPELLING[first]
     return "^" + first[5:] if first.startswith("ctrl+") else first

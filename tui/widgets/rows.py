@@ -9,6 +9,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.widgets.pane import Row, changed_cells, row_strip
+from tui.widgets.wrapping import one_line
 
 
 class RowsWidget(Widget):
@@ -24,8 +25,12 @@ class RowsWidget(Widget):
         return self._rows
 
     def set_rows(self, rows: Sequence[Row]) -> None:
-        """Show these rows; those that are the same as before are not drawn again."""
-        old, self._rows = self._rows, tuple(rows)
+        """Show these rows; those that are the same as before are not drawn again.
+
+        Names and values come from files: what a terminal would act on is written as codes.
+        """
+        safe = (tuple((one_line(words), role) for words, role in row) for row in rows)
+        old, self._rows = self._rows, tuple(safe)
         if len(old) != len(self._rows):
             self.refresh(layout=self.styles.is_auto_height)
             return

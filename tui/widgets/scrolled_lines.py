@@ -60,6 +60,9 @@ class ScrolledLines(RowsWidget, Generic[Item], can_focus=True):
         self._asked = False
         self._words = ""
         self._to_match = False
+        self._looked = 0
+        """Lines in which the marked words were looked for."""
+        self._end_of_looked = ""
         self._empty = ""
 
     # what is shown
@@ -85,11 +88,12 @@ class ScrolledLines(RowsWidget, Generic[Item], can_focus=True):
         self._wrap(items)
         self._moved()
 
-    def mark(self, words: str) -> None:
-        """Mark these words wherever they stand, and go to the first place."""
+    def mark(self, words: str, *, go: bool = True) -> None:
+        """Mark these words wherever they stand, and go to the first place; without `go` in the next text only."""
         if words != self._words:
             self._words = words
-            self._to_match = bool(words)
+            self._to_match = bool(words) and go
+            self._looked, self._end_of_looked = 0, ""
             self._moved()
 
     @property
@@ -173,6 +177,7 @@ class ScrolledLines(RowsWidget, Generic[Item], can_focus=True):
     def _forget_lines(self) -> None:
         """Before everything is laid out again."""
         self._lines, self._open = [], []
+        self._looked, self._end_of_looked = 0, ""
 
     def _moved(self) -> None:
         if self._to_match:
@@ -188,13 +193,18 @@ class ScrolledLines(RowsWidget, Generic[Item], can_focus=True):
         self._draw()
 
     def _seek_match(self) -> None:
-        """Go to the first line with the marked words; asks for more while none is known."""
+        """Go to the first line with the marked words, or with their end; asks for more while none is known."""
         low = self._words.casefold()
-        for number, line in enumerate(self._all_lines()):
-            if low in "".join(words for words, _ in line).casefold():
+        for number in range(self._looked, len(self._lines) + bool(self._open)):
+            line = self._lines[number] if number < len(self._lines) else self._open
+            # Words may begin on the lines before.
+            text = self._end_of_looked + "".join(words for words, _ in line).casefold()
+            if low in text:
                 self._top = max(0, number - max(1, self.size.height) // 3)
                 self._to_match = False
                 return
+            if number < len(self._lines):
+                self._looked, self._end_of_looked = number + 1, text[len(text) - len(low) + 1 :] if low[1:] else ""
         self._to_match = not self._complete
 
     def _draw(self) -> None:

@@ -23,6 +23,13 @@ def printable(words: str) -> str:
     return words.replace("\r\n", "\n").translate(_CONTROLS).encode("utf-8", "backslashreplace").decode()
 
 
+def one_line(words: str) -> str:
+    """The text with all that would move the cursor written as codes, line ends and tabs too."""
+    if words.isprintable():
+        return words
+    return printable(words).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def wrapped(words: str, role: str, room: int) -> list[Row]:
     """A short text in lines of at most `room` cells."""
     rows: list[Row] = []
