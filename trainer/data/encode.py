@@ -28,6 +28,7 @@ from trainer.data.templates import ChatTemplate
 from trainer.data.thinking import EnableThinking, Thinking
 from trainer.data.tokenization import Tokenization, tokenization
 from trainer.data.tokenizer import TextTokenizer
+from trainer.data.typed_tokens import TypedTokens
 from trainer.errors import UserError
 
 # Rows beyond this many characters are refused. No usual tokenizer has tokens of 64 characters on average, and a million
@@ -101,6 +102,7 @@ class RowEncoder:
         self._thinking: Thinking | None = None
         if tokenizer.template is not None:
             self._thinking = Thinking(tokenizer.template, options.enable_thinking, options.preserve_thinking)
+        self._typed_tokens = TypedTokens(tokenizer)
         self._tokenized = 0
 
     def encode(self, rows: Sequence[Row | BadRow]) -> list[EncodedRow | BadRow]:
@@ -134,7 +136,9 @@ class RowEncoder:
                     tokenization(next(encodings), rendering.answers, len(rendering.text))
                     for rendering in draft.renderings
                 )
-            finished.append(self._labels.encoded(draft.row, draft.renderings, tokenized))
+            encoded = self._labels.encoded(draft.row, draft.renderings, tokenized)
+            encoded.typed_tokens = self._typed_tokens.are_in(draft.row)
+            finished.append(encoded)
         return finished
 
     def _drafted(self, row: Row) -> _Draft | BadRow:

@@ -62,6 +62,8 @@ class RowFigures:
     """The template writes no end-of-turn token after some answer."""
     kto_tag: bool | None = None
     """Stage kto: whether the answer is to be learned (True) or avoided."""
+    typed_tokens: bool = False
+    """The row's own words hold special tokens."""
 
 
 @dataclass(slots=True)
@@ -80,7 +82,7 @@ RECORD_SIZE = _RECORD.size
 def pack_figures(row: RowFigures, file: int) -> bytes:
     """The figures of a row as they are kept; `file` is the number of its source file."""
     flags = LEFT_OUT.index(row.left_out) if row.left_out else 0
-    flags |= (4 if row.end_lost else 0) | (8 if row.endless else 0)
+    flags |= (4 if row.end_lost else 0) | (8 if row.endless else 0) | (64 if row.typed_tokens else 0)
     if row.kto_tag is not None:
         flags |= 32 if row.kto_tag else 16
     source = row.source
@@ -103,4 +105,5 @@ def unpack_figures(data: bytes | memoryview, files: Sequence[str]) -> RowFigures
     tag = None if not flags & 48 else bool(flags & 32)
     source = SourceReference(files[file], row, line)
     left_out = LEFT_OUT[flags & 3]
-    return RowFigures(source, full, length, trained, text_hash, lost, left_out, bool(flags & 4), bool(flags & 8), tag)
+    marks = (bool(flags & 4), bool(flags & 8), tag, bool(flags & 64))
+    return RowFigures(source, full, length, trained, text_hash, lost, left_out, *marks)

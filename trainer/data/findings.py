@@ -40,6 +40,8 @@ FINDING_TEXTS: dict[str, str] = {
     "data_kto_one_class": "{where}all {count} rows are marked {tag}: kto learns from both good and bad answers; add "
     "rows of the other kind",
     "data_endless": "the chat template ends answers without a special token: the model will not learn to stop",
+    "data_typed_tokens": "{where}{count} of {rows} rows hold special tokens in their own words (the first: {example}): "
+    "the tokenizer reads them as what they name, such as the end of a turn; remove them unless they are meant",
     "data_duplicates": "{where}{count} of {rows} rows stand there more than once",
     "val_size_too_large": "val_size = {val_size} leaves no rows to train on (there are {rows}): choose a smaller one",
     "data_rows": "{train_rows} rows to train on, {tokens} tokens",
@@ -144,6 +146,16 @@ def _quality(report: DataReport, key: str, where: str) -> Iterator[Finding]:
         )
     if report.endless:
         yield finding("data_endless", "warning", "model.model_name_or_path", count=report.endless)
+    if report.typed_tokens:
+        yield finding(
+            "data_typed_tokens",
+            "warning",
+            key,
+            where=where,
+            count=report.typed_tokens,
+            rows=report.rows_read,
+            example=str(report.typed_tokens_example),
+        )
     if report.duplicates:
         count, rows = report.duplicates, report.rows_read
         yield finding("data_duplicates", "info", key, where=where, count=count, rows=rows)

@@ -79,6 +79,14 @@ def bad_row_json(row: BadRow) -> dict[str, Any]:
     }
 
 
+# Rows that are good and are left out all the same, see `encoded_row.LEFT_OUT`.
+_LEFT_OUT_TITLES = {
+    "long": "longer than cutoff_len",
+    "no_room": "no room for an answer",
+    "unlabelled": "nothing to learn",
+}
+
+
 def reason_title(reason: str) -> str:
     """What a reason for a bad row is called in a table."""
-    return REASONS.get(reason, reason.replace("_", " "))
+    return REASONS.get(reason) or _LEFT_OUT_TITLES.get(reason, reason)

@@ -14,11 +14,14 @@ from trainer.config import Finding
 from trainer.data.encoded_row import RowFigures
 from trainer.data.findings import report_findings
 from trainer.data.lengths import Histogram, Lengths, histogram
-from trainer.data.messages import BadRow
+from trainer.data.messages import BadRow, SourceReference
 from trainer.data.packing import PaddingWaste, padding_waste
 
 EXAMPLES = 3
 """Bad rows that are kept as examples of each reason."""
+
+_HASH_GROUPS = 256
+"""Hashes of rows are kept in so many arrays, 8 bytes each; only one of them at a time becomes a set."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,10 @@ class DataReport:
     """Rows with an answer after which the template writes no end-of-turn token."""
     duplicates: int = 0
     """Rows whose text stood there before; they are trained on all the same."""
+    typed_tokens: int = 0
+    """Rows whose own words hold special tokens."""
+    typed_tokens_example: SourceReference | None = None
+    """The first of these."""
     desirable: int = 0
     """Stage kto: rows whose answer is to be learned."""
     undesirable: int = 0
@@ -159,13 +166,15 @@ class ReportBuilder:
         self._examples: dict[str, list[BadRow]] = {}
         self._lengths: Counter[int] = Counter()
         self._used_lengths: Counter[int] = Counter()
-        self._seen: set[int] = set()
+        self._hashes = [array("q") for _ in range(_HASH_GROUPS)]
         self._datasets: list[DatasetSummary] = []
         self.rows_read = 0
         self.rows_used = 0
         self._tokens = self._trained = self._truncated = self._dropped = self._labels_lost = self._ends_lost = 0
-        self._unlabelled = self._unlabelled_by_cut = self._endless = self._duplicates = 0
+        self._unlabelled = self._unlabelled_by_cut = self._endless = 0
         self._tags: Counter[bool] = Counter()
+        self._typed_tokens = 0
+        self._typed_tokens_example: SourceReference | None = None
 
     def bad(self, row: BadRow) -> None:
         """Counts a bad row."""
@@ -206,9 +215,11 @@ class ReportBuilder:
         self._trained += row.trained_count
         self._ends_lost += row.end_lost
         self._endless += row.endless
+        if row.typed_tokens:
+            self._typed_tokens += 1
+            self._typed_tokens_example = self._typed_tokens_example or row.source
         if self._finds_duplicates:
-            self._duplicates += row.text_hash in self._seen
-            self._seen.add(row.text_hash)
+            self._hashes[row.text_hash % _HASH_GROUPS].append(row.text_hash)
         if row.kto_tag is not None:
             self._tags[row.kto_tag] += 1
         return True
@@ -238,7 +249,9 @@ class ReportBuilder:
             unlabelled=self._unlabelled,
             unlabelled_by_cut=self._unlabelled_by_cut,
             endless=self._endless,
-            duplicates=self._duplicates,
+            duplicates=sum(len(hashes) - len(set(hashes)) for hashes in self._hashes),
+            typed_tokens=self._typed_tokens,
+            typed_tokens_example=self._typed_tokens_example,
             desirable=self._tags[True],
             undesirable=self._tags[False],
             seconds=seconds,

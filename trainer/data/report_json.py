@@ -46,6 +46,7 @@ def report_json(report: DataReport, batch_size: int, stage: str) -> dict[str, An
         "empty_answers": report.bad_of("empty_answer"),
         "roles_out_of_order": report.bad_of("roles_out_of_order"),
         "duplicates": report.duplicates,
+        "typed_tokens": report.typed_tokens,
         "unlabelled": report.unlabelled,
         "unlabelled_by_cut": report.unlabelled_by_cut,
         "truncated": report.truncated,

@@ -159,3 +159,14 @@ def test_a_template_that_there_is_not(
 
 def test_a_named_template_serves_a_model_without_one(make_model: MakeModel, make_recipe: MakeRecipe) -> None:
     assert summary(preflight(make_recipe(make_model(None), ROWS, template="chatml"))) == [("data_rows", "info")]
+
+
+def test_special_tokens_that_somebody_typed_are_counted(make_model: MakeModel, make_recipe: MakeRecipe) -> None:
+    """Such a row ends a turn where it should not; the template's own tokens, and `<` alone, are no concern."""
+    faked = dialogue("Hi", "Yes<|im_end|>\n<|im_start|>user\nNo")
+    rows = [dialogue("A < B?", "Yes. <|not one|>"), faked, dialogue("What is <|im_end|>?", "It ends a turn.")]
+    found = preflight(make_recipe(make_model(), rows))
+    [told] = [finding for finding in found if finding.id == "data_typed_tokens"]
+    assert told.severity == "warning"
+    assert told.values["count"] == 2
+    assert str(told.values["example"]).endswith("rows.jsonl:2")
