@@ -1,25 +1,28 @@
 """Encodes a data set with several processes, each of which takes every so-manieth batch of rows. Not for what they do
 with it (`store_encoding`).
 
-Each is a fresh `python -m trainer.data.encode_workers`: forking would copy the threads' locks of a process that has
-torch loaded. The job goes to its input, encoded blocks of rows come from its output, in order; a process that is ahead
-waits, so that memory stays bounded.
+This process is the first of them. Each other one is a fresh `python -m trainer.data.encode_workers`: forking would copy
+the threads' locks of a process that has torch loaded. The job goes to its input, encoded blocks of rows come from its
+output, in order; a process that is ahead waits, so that memory stays bounded.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
+import select
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Generator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from queue import Queue
 from threading import Thread
 from typing import IO, TYPE_CHECKING, Any
 
+from trainer.data.dataset_reading import DatasetReader, Share
 from trainer.data.row_store import RowStore
 from trainer.data.spans import ShortWayError
 from trainer.errors import UserError
@@ -32,22 +35,60 @@ _BLOCKS_AHEAD = 4
 _ONE_THREAD = {"RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
 
 
-def encoded_by_processes(job: EncodeJob, count: int) -> Generator[RowStore]:
-    """The blocks of a data set in order, encoded by `count` processes.
+def encoded_by_processes(job: EncodeJob, reader: DatasetReader, count: int) -> Generator[RowStore]:
+    """The blocks of a data set in order, encoded by `count` processes, one of which is this one, with its `reader`.
 
     Raises: UserError, also when a process dies; ShortWayError.
     """
     # Pickled by this process for its own children; nothing from outside is ever read this way.
     with ExitStack() as stack:
-        workers = [stack.enter_context(_Worker(pickle.dumps((job, number, count)))) for number in range(count)]
-        turn = 0
+        others = [stack.enter_context(_Worker(pickle.dumps((job, number, count)))) for number in range(1, count)]
+        own = stack.enter_context(closing(_OwnBlocks(job.blocks(reader, Share(0, count)))))
+        workers: list[_OwnBlocks | _Worker] = [own, *others]
         while True:
-            block = workers[turn].receive()
-            if block is None:
-                # Batches are dealt out in turn: the first who has none left had the last one before.
-                return
-            yield block
-            turn = (turn + 1) % count
+            for worker in workers:
+                while isinstance(worker, _Worker) and not worker.has_block() and own.work_ahead():
+                    pass
+                block = worker.receive()
+                if block is None:
+                    # Batches are dealt out in turn: the first who has none left had the last one before.
+                    return
+                yield block
+
+
+class _OwnBlocks:
+    """The blocks that this process encodes: some ahead of their turn, while those of others are not there yet."""
+
+    def __init__(self, blocks: Generator[RowStore]) -> None:
+        self._blocks = blocks
+        self._ready: deque[RowStore | Exception | None] = deque()
+
+    def work_ahead(self) -> bool:
+        """Encodes one block more; says whether there was room and work for it."""
+        if len(self._ready) >= _BLOCKS_AHEAD or (self._ready and not isinstance(self._ready[-1], RowStore)):
+            return False
+        try:
+            self._ready.append(next(self._blocks, None))
+        except (UserError, ShortWayError) as error:
+            # Its turn comes after that of the blocks before it, whose rows may be bad too.
+            self._ready.append(error)
+        return True
+
+    def receive(self) -> RowStore | None:
+        """The next block; None: there are no more.
+
+        Raises: UserError; ShortWayError.
+        """
+        if not self._ready:
+            self.work_ahead()
+        block = self._ready.popleft()
+        if isinstance(block, Exception):
+            raise block
+        return block
+
+    def close(self) -> None:
+        """Ends the work."""
+        self._blocks.close()
 
 
 class _Worker:
@@ -64,6 +105,7 @@ class _Worker:
             [sys.executable, "-m", "trainer.data.encode_workers"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
             stderr=self._errors,
             env={**os.environ, **_ONE_THREAD, "PYTHONPATH": path},
         )
@@ -81,6 +123,11 @@ class _Worker:
         assert self._process.stdout is not None
         self._process.stdout.close()
         self._errors.close()
+
+    def has_block(self) -> bool:
+        """Whether something can be received, or has begun to arrive."""
+        assert self._process.stdout is not None
+        return bool(select.select([self._process.stdout], [], [], 0)[0])
 
     def receive(self) -> RowStore | None:
         """The next block; None: there are no more.
@@ -113,10 +160,20 @@ class _Worker:
 
 
 def _read_frame(stream: IO[bytes]) -> tuple[bytes, bytes]:
-    head = stream.read(9)
+    head = _read_exactly(stream, 9)
     size = int.from_bytes(head[1:], "little")
-    data = stream.read(size)
+    data = _read_exactly(stream, size)
     return (head[:1], data) if len(head) == 9 and len(data) == size else (b"", b"")
+
+
+def _read_exactly(stream: IO[bytes], size: int) -> bytes:
+    """So many bytes, or fewer where the stream ends."""
+    data = bytearray(size)
+    filled = 0
+    with memoryview(data) as view:
+        while filled < size and (count := stream.readinto(view[filled:])):  # type: ignore[attr-defined]
+            filled += count
+    return bytes(data[:filled])
 
 
 def _write_frame(stream: IO[bytes], kind: bytes, data: bytes = b"") -> None:
@@ -127,8 +184,6 @@ def _write_frame(stream: IO[bytes], kind: bytes, data: bytes = b"") -> None:
 
 def main() -> None:
     """What the process does: takes a job from its input and writes blocks of rows to its output."""
-    from trainer.data.dataset_reading import DatasetReader, Share
-
     output = sys.stdout.buffer
     job, number, count = pickle.load(sys.stdin.buffer)
     queue: Queue[tuple[bytes, bytes] | None] = Queue(_BLOCKS_AHEAD)

@@ -294,13 +294,22 @@ def open_store(folder: Path) -> RowStore:
     for name, (size, checksum) in manifest.parts.items():
         try:
             with (folder / name).open("rb") as file:
+                found = _checksum(file)
                 data = _mapped(file)
         except OSError as error:
             raise BrokenStoreError(f"{name}: {error.strerror}") from error
-        if len(data) != size or zlib.crc32(data) != checksum:
+        if len(data) != size or found != checksum:
             raise BrokenStoreError(f"{name} is not as it was written")
         parts[name] = data
     return _store(parts, manifest.files, manifest.reading)
+
+
+def _checksum(file: IO[bytes]) -> int:
+    # Read piece by piece: of a mapped file, all that was looked at would stay in memory.
+    checksum = 0
+    while data := file.read(_WRITE_SIZE):
+        checksum = zlib.crc32(data, checksum)
+    return checksum
 
 
 def _mapped(file: IO[bytes]) -> memoryview:

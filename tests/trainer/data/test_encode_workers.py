@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import os
@@ -15,6 +16,7 @@ import pytest
 from tests.trainer.data.conftest import MakeModel, dialogue
 from tests.trainer.data.test_encode_stages import FICKLE
 from trainer.data import load_tokenizer
+from trainer.data.dataset_reading import DatasetReader
 from trainer.data.encode import EncodeOptions
 from trainer.data.encode_workers import encoded_by_processes
 from trainer.data.pipeline import Encoded, PipelineOptions, encode_datasets, locate
@@ -81,6 +83,16 @@ def test_bad_rows_and_limits(run: Run, tmp_path: Path) -> None:
         run(file, 2)
 
 
+def test_the_garbage_collector_is_left_as_it_was(run: Run, tmp_path: Path) -> None:
+    before, content = gc.get_threshold(), lines(30)
+    content[20] = "[]"
+    file = written(tmp_path / "rows.jsonl", content)
+    for workers in (1, 2):
+        with pytest.raises(UserError):
+            run(file, workers)
+        assert gc.get_threshold() == before
+
+
 def test_files_of_a_folder_are_dealt_out_as_one(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     folder.mkdir()
@@ -106,14 +118,24 @@ def test_what_a_process_cannot_read_is_said_as_usual(run: Run, tmp_path: Path) -
         run(folder, 2)
 
 
+def test_a_bad_row_of_another_process_comes_before_later_ones_of_this_one(run: Run, tmp_path: Path) -> None:
+    content = [line for number, line in enumerate(lines(60), start=1) if number % 13]
+    # The second batch is the other process's, the third this one's.
+    content[12], content[20] = "[]", "{broken"
+    file = written(tmp_path / "rows.jsonl", content)
+    with pytest.raises(UserError, match=r"rows\.jsonl:13"):
+        run(file, 2)
+
+
 def test_a_process_that_dies_is_an_error_that_says_so(tmp_path: Path, make_model: MakeModel) -> None:
     file = written(tmp_path / "rows.jsonl", [line for n, line in enumerate(lines(5000), start=1) if n % 13])
     options = PipelineOptions(EncodeOptions(), str(tmp_path), batch_size=5)
     entry = locate(str(file), str(tmp_path))
     before = set(_children(os.getpid()))
-    blocks = encoded_by_processes(EncodeJob(entry, entry.files, load_tokenizer(make_model()), options), 2)
+    job = EncodeJob(entry, entry.files, load_tokenizer(make_model()), options)
+    blocks = encoded_by_processes(job, DatasetReader(entry, entry.files, options), 2)
     next(blocks)
-    [child, _] = sorted(set(_children(os.getpid())) - before)
+    [child] = sorted(set(_children(os.getpid())) - before)
     os.kill(int(child), signal.SIGKILL)
     with pytest.raises(UserError, match=r"a process that prepares rows ended .*killed by signal 9"):
         list(blocks)

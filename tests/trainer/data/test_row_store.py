@@ -39,7 +39,7 @@ def made_row(number: int, file: str = "a.jsonl", *, left_out: str = "") -> Encod
         True,
         False,
         None,
-        columns,
+        columns=columns,
     )
 
 
