@@ -101,7 +101,7 @@ def suggested_name(name: str) -> str:
     """A name for an entry: that of the set, the file or the repository."""
     place = Path(re.sub(r"[@:][^/]*$", "", name))
     last = place.parent.name if "*" in place.name else place.name
-    stem = re.sub(r"(\.(json|jsonl|csv|tsv|parquet|arrow|txt|gz))+$", "", last)
+    stem = re.sub(r"(\.(json|jsonl|ndjson|csv|tsv|parquet|arrow|txt|gz))+$", "", last)
     return re.sub(r"[^\w.-]+", "_", stem).strip("_") or "data"
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 
-from trainer.config import Finding, Recipe
+from trainer.config import Finding, Recipe, check
+from trainer.data.dataset import held_rows
 from trainer.data.encode import missing_template
 from trainer.data.findings import finding, missing_stop_words, one_class
 from trainer.data.model_limits import too_long_for_model
@@ -45,6 +48,9 @@ def check_data(recipe: Recipe, names: Sequence[str] | None = None, progress: Set
     options = PipelineOptions.of(recipe).for_report()
     reports, findings = read_sets("data.dataset", chosen, tokenizer, recipe, options, progress)
     findings += findings_of_all(recipe, tokenizer, reports)
+    findings += rules_about_data(recipe.with_values({"data.dataset": list(chosen)}))
+    if len(reports) == len(chosen):
+        findings += nothing_left_by_val_size(recipe, reports)
     return CheckedData(DataReport.together(reports), tuple(findings))
 
 
@@ -66,6 +72,19 @@ def findings_at_start(recipe: Recipe, report: DataReport) -> list[Finding]:
     """
     found = report.findings(on_bad_row=recipe.data.on_bad_row)
     return [*found, *findings_of_all(recipe, recipe_tokenizer(recipe), [report])]
+
+
+def rules_about_data(recipe: Recipe) -> list[Finding]:
+    """What is wrong with the settings of `[data]` whatever the model, the method and the training are."""
+    return [found for found in check(recipe) if all(field.startswith("data.") for field in found.fields)]
+
+
+def nothing_left_by_val_size(recipe: Recipe, reports: Sequence[DataReport]) -> list[Finding]:
+    """An error when `val_size` holds back every row; `reports` are of all rows to train on."""
+    size, rows = recipe.data.val_size, sum(report.rows_used for report in reports)
+    if recipe.data.eval_dataset or not rows or held_rows(rows, size) < rows:
+        return []
+    return [finding("val_size_too_large", "error", "data.val_size", val_size=size, rows=rows)]
 
 
 def findings_of_all(recipe: Recipe, tokenizer: TextTokenizer, reports: Sequence[DataReport]) -> list[Finding]:
@@ -104,7 +123,16 @@ def read_sets(
             reports.append(report)
             named = name if len(names) > 1 else ""
             findings += report.findings(on_bad_row=recipe.data.on_bad_row, key=key, dataset=named)
-    return reports, findings
+    return reports, findings + _named_twice(key, reports)
+
+
+def _named_twice(key: str, reports: Sequence[DataReport]) -> list[Finding]:
+    """A warning for each data set that is named more than once, be it under several names."""
+    meant: dict[object, list[str]] = {}
+    for item in chain.from_iterable(report.datasets for report in reports):
+        meant.setdefault((item.format, *(Path(file).resolve() for file in item.files)), []).append(item.name)
+    found = [same for same in meant.values() if len(same) > 1]
+    return [finding("data_named_twice", "warning", key, names=", ".join(same), count=len(same)) for same in found]
 
 
 def _progress_of(name: str, progress: SetProgress | None) -> Progress | None:

@@ -1,6 +1,7 @@
 """The findings about data and model folder: their English texts, and how a report becomes findings.
 
-The Chinese texts are in the catalogue under `findings.<id>`, with the same placeholders.
+The Chinese texts are in the catalogue under `findings.<id>`, with the same placeholders. `{rows:row|rows}`: see
+`trainer.wording`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from trainer.config import Finding, Severity
+from trainer.wording import filled
 
 if TYPE_CHECKING:
     from trainer.data.report import BadRows, DataReport
@@ -23,28 +25,35 @@ FINDING_TEXTS: dict[str, str] = {
     "model_slow_on_processor": "{model} has {billions} billion parameters and there is no GPU: training on the CPU "
     "will be very slow, and its weights alone need about {needed} GB of memory; choose a smaller model",
     "data_unreadable": "{problem}",
-    "data_bad_rows": "{places}: {example} ({count} of {rows} rows). {hint}",
-    "data_bad_rows_skipped": "{places}: {example} ({count} of {rows} rows are left out). {hint}",
-    "data_no_rows": "{where}none of the {rows} rows can be used",
-    "data_unlabelled_rows": "{where}{count} of {rows} rows have nothing to learn and are left out",
+    "data_bad_rows": "{places}: {example} ({count} of {rows} {rows:row|rows}). {hint}",
+    "data_bad_rows_skipped": "{places}: {example} ({count} of {rows} {rows:row|rows} left out). {hint}",
+    "data_no_rows": "{where}no row can be used ({rows} {rows:was|were} read)",
+    "data_unlabelled_rows": "{where}{count} of {rows} {rows:row|rows} {count:has|have} nothing to learn and "
+    "{count:is|are} left out",
     "data_all_masked_by_cutoff": "{where}all labels are masked: cutoff_len = {cutoff_len} ends before the answers "
     "begin (half of the rows have at most {median} tokens, 95 % at most {p95}); raise cutoff_len",
     "data_all_masked_by_flags": "{where}all labels are masked: every answer is marked train = false or weight = 0; "
     "mark one to be learned",
-    "data_truncated": "{where}{count} of {rows} rows are longer than cutoff_len = {cutoff_len} (longest: {maximum}) "
-    "and are cut: {ends} answers lose their end, {labels} tokens to learn are lost",
-    "data_dropped": "{where}{count} of {rows} rows are longer than cutoff_len = {cutoff_len} (longest: {maximum}) and "
-    "are left out",
-    "data_too_long": "{where}{count} of {rows} rows are longer than cutoff_len = {cutoff_len} (longest: {maximum}), "
-    "and on_long_row = error: nothing is trained. Raise cutoff_len, or set on_long_row to truncate or drop",
-    "data_kto_one_class": "{where}all {count} rows are marked {tag}: kto learns from both good and bad answers; add "
-    "rows of the other kind",
+    "data_truncated": "{where}{count} of {rows} {rows:row|rows} {count:is|are} longer than cutoff_len = {cutoff_len} "
+    "(longest: {maximum}) and {count:is|are} cut: {ends} {ends:answer loses its|answers lose their} end, "
+    "{labels} {labels:token to learn is|tokens to learn are} lost",
+    "data_dropped": "{where}{count} of {rows} {rows:row|rows} {count:is|are} longer than cutoff_len = {cutoff_len} "
+    "(longest: {maximum}) and {count:is|are} left out",
+    "data_too_long": "{where}{count} of {rows} {rows:row|rows} {count:is|are} longer than cutoff_len = {cutoff_len} "
+    "(longest: {maximum}), and on_long_row = error: nothing is trained. Raise cutoff_len, or set on_long_row to "
+    "truncate or drop",
+    "data_kto_one_class": "{where}every row is marked {tag} ({count} {count:row|rows}): kto learns from both good "
+    "and bad answers; add rows of the other kind",
     "data_endless": "the chat template ends answers without a special token: the model will not learn to stop",
-    "data_typed_tokens": "{where}{count} of {rows} rows hold special tokens in their own words (the first: {example}): "
-    "the tokenizer reads them as what they name, such as the end of a turn; remove them unless they are meant",
-    "data_duplicates": "{where}{count} of {rows} rows stand there more than once",
-    "val_size_too_large": "val_size = {val_size} leaves no rows to train on (there are {rows}): choose a smaller one",
-    "data_rows": "{train_rows} rows to train on, {tokens} tokens",
+    "data_typed_tokens": "{where}{count} of {rows} {rows:row|rows} {count:holds|hold} special tokens in the words "
+    "themselves (the first: {example}): the tokenizer reads them as what they name, such as the end of a turn; remove "
+    "them unless they are meant",
+    "data_named_twice": "{names}: these are the same rows, and each is trained on {count} times; name them once unless "
+    "that is meant",
+    "data_duplicates": "{where}{count} of {rows} {rows:row|rows} {count:stands|stand} there more than once",
+    "val_size_too_large": "val_size = {val_size} leaves no rows to train on (there {rows:is|are} {rows}): choose a "
+    "smaller one",
+    "data_rows": "{train_rows} {train_rows:row|rows} to train on, {tokens} tokens",
     "cutoff_above_model": "cutoff_len = {cutoff_len} is more than the {limit} tokens that the model was made for "
     "(longest row: {longest}): lower cutoff_len, or set rope_scaling",
     "cutoff_above_model_unreached": "cutoff_len = {cutoff_len} is more than the {limit} tokens that the model was made "
@@ -52,7 +61,8 @@ FINDING_TEXTS: dict[str, str] = {
     "template_stop_words_unknown": "the template {template} ends answers with {words}, which this model's tokenizer "
     "does not have as a token: the model learns to write it out in pieces, and chat may not stop at it; choose the "
     "template that the model was made with",
-    "data_partly_checked": "{dataset}: only the first {rows} rows are checked here, all of them at the start",
+    "data_partly_checked": "{dataset}: only the first {rows} {rows:row is|rows are} checked here, all of them at "
+    "the start",
 }
 
 
@@ -60,7 +70,7 @@ def finding(
     name: str, severity: Severity, *fields: str, change: Mapping[str, object] | None = None, **values: object
 ) -> Finding:
     """The finding of this name, its text filled in."""
-    return Finding(name, severity, fields, FINDING_TEXTS[name].format(**values), values, dict(change or {}))
+    return Finding(name, severity, fields, filled(FINDING_TEXTS[name], values), values, dict(change or {}))
 
 
 def report_findings(

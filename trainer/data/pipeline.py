@@ -52,11 +52,12 @@ def locate(name: str, dataset_dir: str) -> DatasetEntry:
     Raises: UserError.
     """
     folder = resolve_dataset_dir(dataset_dir)
+    # The demo preset must work in any folder, also in one that has registered data sets of its own.
+    shipped = list_datasets(shipped_folder("data")) if dataset_dir == "data" else ()
     try:
-        return find_dataset(name, folder)
+        return find_dataset(name, folder, also_known=shipped)
     except UserError as error:
-        # The demo preset must work in any folder, also in one that has registered data sets of its own.
-        if dataset_dir != "data" or error.field != "dataset" or name not in list_datasets(shipped_folder("data")):
+        if error.field != "dataset" or name not in shipped:
             raise
         return find_dataset(name, shipped_folder("data"))
 

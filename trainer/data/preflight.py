@@ -4,7 +4,7 @@ tells (`trainer.config.check`)."""
 from __future__ import annotations
 
 from trainer.config import Finding, Hardware, Recipe
-from trainer.data.check import findings_of_all, read_sets
+from trainer.data.check import findings_of_all, nothing_left_by_val_size, read_sets
 from trainer.data.dataset import held_rows
 from trainer.data.encode import missing_template
 from trainer.data.findings import finding
@@ -42,12 +42,8 @@ def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5)
         rows = sum(report.rows_used for report in reports)
         held = 0 if recipe.data.eval_dataset else held_rows(rows, recipe.data.val_size)
         tokens = sum(report.tokens for report in reports)
-        if held >= rows:
-            findings.append(
-                finding("val_size_too_large", "error", "data.val_size", val_size=recipe.data.val_size, rows=rows)
-            )
-        else:
-            findings.append(finding("data_rows", "info", "data.dataset", train_rows=rows - held, tokens=tokens))
+        summary = finding("data_rows", "info", "data.dataset", train_rows=rows - held, tokens=tokens)
+        findings += nothing_left_by_val_size(recipe, reports) or [summary]
     return findings
 
 

@@ -194,4 +194,4 @@ def _usable(encoded: Encoded, field: str) -> Encoded:
     if report.unlabelled:
         raise UserError(all_masked(report).text, field=field)
     examples = "; ".join(f"{item.count} x {item.examples[0]}" for item in report.bad[:3])
-    raise UserError(f"none of the {report.rows_read} rows can be used ({examples})", field=field)
+    raise UserError(f"no row can be used (read: {report.rows_read}; {examples})", field=field)

@@ -43,7 +43,8 @@ def print_report(checked: CheckedData, recipe: Recipe) -> None:
     facts = output.Facts()
     for item in report.datasets:
         sizes = text("data_commands.set_rows", used=f"{item.rows_used:,}", read=f"{item.rows_read:,}")
-        facts.add(text("data_commands.fact_set"), f"{item.name}: {item.format}", sizes)
+        named = f"{item.name}: {item.format}" if item.format else item.name
+        facts.add(text("data_commands.fact_set"), named, sizes)
     counts = {"read": report.rows_read, "used": report.rows_used, "bad": report.rows_bad}
     facts.add(text("data_commands.fact_rows"), text("data_commands.rows", **_numbers(counts)))
     if report.rows_by_length:
@@ -62,9 +63,19 @@ def print_report(checked: CheckedData, recipe: Recipe) -> None:
         print()
         print_findings(others)
     print()
-    stops = report.rows_bad and recipe.data.on_bad_row == "stop"
-    verdict = "good" if checked.good else "stops" if stops and report.rows_used else "bad"
-    print(output.paint(text(f"data_commands.check_{verdict}", **_numbers(counts)), "green" if checked.good else "red"))
+    print(output.paint(_verdict(checked), "green" if checked.good else "red"))
+
+
+def _verdict(checked: CheckedData) -> str:
+    report = checked.report
+    if checked.good:
+        return text("data_commands.check_good", used=f"{report.rows_used:,}")
+    if not report.rows_used:
+        return text("data_commands.check_bad")
+    errors = sum(found.severity == "error" and found.id != "data_bad_rows" for found in checked.findings)
+    if errors:
+        return text("data_commands.check_refused", errors=f"{errors:,}")
+    return text("data_commands.check_stops", bad=f"{report.rows_bad:,}")
 
 
 def _add_figures(facts: output.Facts, report: DataReport, recipe: Recipe) -> None:

@@ -12,6 +12,8 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
+from trainer.wording import filled
+
 LANGUAGES = ("en", "zh")
 _FOLDER = Path(__file__).resolve().parent
 
@@ -51,7 +53,7 @@ def catalogue(name: str, area: str) -> dict[str, str]:
 
 
 def text(key: str, /, **values: object) -> str:
-    """The text under `<area>.<name>` in the language in force, with its `{placeholders}` filled.
+    """The text under `<area>.<name>` in the language in force, with its `{placeholders}` filled (`trainer.wording`).
 
     Raises:
         KeyError: when no language has the key.
@@ -59,7 +61,7 @@ def text(key: str, /, **values: object) -> str:
     found = find(key)
     if found is None:
         raise KeyError(f"no text {key!r} in the catalogue")
-    return found.format(**values) if values else found
+    return filled(found, values) if values else found
 
 
 def find(key: str) -> str | None:

@@ -61,6 +61,44 @@ def test_nothing_usable_is_never_good(make_model: MakeModel, make_recipe: MakeRe
     assert "data_no_rows" in {found.id for found in checked.findings}
 
 
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({"interleave_probs": [0.5], "mix_strategy": "interleave_under"}, "interleave_probs_values"),
+        ({"mask_history": True, "train_on_prompt": True}, "mask_history_and_train_on_prompt"),
+        ({"val_size": 2.0}, "val_size_too_large"),
+        ({"val_size": 2.5}, "val_size_not_whole"),
+        ({"streaming": True, "max_samples": 2}, "streaming_max_samples"),
+    ],
+)
+def test_what_a_run_refuses_is_not_good(
+    make_model: MakeModel, make_recipe: MakeRecipe, settings: dict[str, object], refused: str
+) -> None:
+    checked = check_data(make_recipe(make_model(), GOOD, **settings))
+    assert not checked.good
+    assert checked.report.rows_used == 2
+    assert refused in {found.id for found in checked.findings if found.severity == "error"}
+
+
+def test_settings_beside_the_data_are_not_judged(make_model: MakeModel, make_recipe: MakeRecipe) -> None:
+    recipe = make_recipe(make_model(), GOOD, streaming=True, val_size=1.0)
+    named = check_data(recipe.with_values({"data.dataset": []}), recipe.data.dataset)
+    assert named.good
+    assert {found.id for found in named.findings} == {"streaming_stops_at_bad_row"}
+
+
+def test_a_set_named_twice_is_told(make_model: MakeModel, make_recipe: MakeRecipe, tmp_path: Path) -> None:
+    recipe = make_recipe(make_model(), GOOD)
+    [name] = recipe.data.dataset
+    (tmp_path / "link.jsonl").symlink_to(name)
+    again = str(tmp_path / "link.jsonl")
+    checked = check_data(recipe, [name, again, name])
+    [found] = checked.findings
+    assert (found.id, found.severity) == ("data_named_twice", "warning")
+    assert found.text.startswith(f"{name}, {again}, {name}: these are the same rows, and each is trained on 3 times")
+    assert checked.good
+
+
 def test_a_set_that_cannot_be_read_does_not_hide_the_others(make_model: MakeModel, make_recipe: MakeRecipe) -> None:
     recipe = make_recipe(make_model(), GOOD)
     checked = check_data(recipe, [*recipe.data.dataset, "nowhere.jsonl"])
@@ -101,7 +139,7 @@ def test_kto_with_one_class_names_its_data_set(make_model: MakeModel, make_recip
     recipe = kto(make_recipe(model, [judged(True)] * 3))
     [finding] = [found for found in check_data(recipe).findings if found.severity == "error"]
     assert finding.id == "data_kto_one_class"
-    assert "rows.jsonl: all 3 rows are marked true" in finding.text
+    assert "rows.jsonl: every row is marked true (3 rows)" in finding.text
     assert finding.id in {found.id for found in preflight(recipe)}
     both = check_data(kto(make_recipe(model, [judged(True), judged(False)])))
     assert both.good

@@ -61,7 +61,7 @@ def test_cutoff_keeps_the_first_tokens_and_counts_what_is_lost(make_model: MakeM
     assert (report.truncated, report.labels_lost, report.ends_lost, report.unlabelled) == (1, 2, 1, 0)
     assert report.lengths.maximum == len(whole.input_ids)
     finding = next(finding for finding in report.findings() if finding.id == "data_truncated")
-    assert "1 of 2 rows are longer than cutoff_len" in finding.text
+    assert "1 of 2 rows is longer than cutoff_len" in finding.text
     assert int(str(finding.change["data.cutoff_len"])) >= len(whole.input_ids)
 
 

@@ -76,6 +76,25 @@ def test_the_written_entry_reads_the_rows_in_the_same_way(tmp_path: Path, row: d
     assert not any(one.is_detected for one in again.mapping)
 
 
+@pytest.mark.parametrize("row", ROWS.values(), ids=list(ROWS))
+def test_columns_with_capitals_are_read_under_their_own_names(row: dict[str, Any]) -> None:
+    plain = detected(row)
+    found = detected({name.title(): value for name, value in row.items()})
+    assert (found.kind, found.shape, found.tags) == (plain.kind, plain.shape, plain.tags)
+    assert set(found.found) == {name.title() for name in row}
+    assert found.unused == tuple(name.title() for name in plain.unused)
+    assert {one.name.lower() for one in found.mapping if one.is_present} == {
+        one.name for one in plain.mapping if one.is_present
+    }
+
+
+def test_a_column_without_capitals_is_taken_before_one_with_them() -> None:
+    found = detected({"Question": "A", "question": "B", "Answer": "C", "System": "D", "Tools": "[]"})
+    assert (found.columns.prompt, found.columns.response) == ("question", "Answer")
+    assert (found.columns.system, found.columns.tools) == ("System", "Tools")
+    assert found.unused == ("Question",)
+
+
 def test_the_written_entry_is_what_llama_factory_reads() -> None:
     assert detected(ROWS["text (text)"]).as_entry() == {"columns": {"prompt": "text"}}
     assert detected({"messages": openai("C", "D"), "system": "S"}).as_entry() == {

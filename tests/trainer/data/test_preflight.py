@@ -95,11 +95,11 @@ def test_of_several_data_sets_the_one_in_question_is_named(
 ) -> None:
     recipe = make_recipe(make_model(), [ROWS[0], ROWS[0]])
     [twice, _] = preflight(recipe)
-    assert twice.text == "1 of 2 rows stand there more than once"
+    assert twice.text == "1 of 2 rows stands there more than once"
     (tmp_path / "more.jsonl").write_text((tmp_path / "rows.jsonl").read_text(encoding="utf-8"), encoding="utf-8")
     names = [str(tmp_path / "rows.jsonl"), str(tmp_path / "more.jsonl")]
     texts = [found.text for found in preflight(recipe.with_values({"data.dataset": names}))]
-    assert texts[:2] == [f"{name}: 1 of 2 rows stand there more than once" for name in names]
+    assert texts[:2] == [f"{name}: 1 of 2 rows stands there more than once" for name in names]
 
 
 @pytest.mark.parametrize(

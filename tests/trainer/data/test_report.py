@@ -83,7 +83,7 @@ def kto_report(*tags: bool, partial: bool = False) -> DataReport:
 def test_kto_with_one_class_is_an_error(tags: tuple[bool, ...], expected: str) -> None:
     [finding] = one_class(kto_report(*tags))
     assert (finding.id, finding.severity) == ("data_kto_one_class", "error")
-    assert finding.text.startswith(f"judged: all {len(tags)} rows are marked {expected}")
+    assert finding.text.startswith(f"judged: every row is marked {expected} ({len(tags)} row")
     [early] = one_class(kto_report(*tags, partial=True))
     assert early.severity == "warning"
 

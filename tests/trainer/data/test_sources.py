@@ -47,6 +47,8 @@ def values(file: Path) -> list[Any]:
     ("name", "content", "lines"),
     [
         ("a.jsonl", f"{ROW}\n\n{ROW}", [1, 3]),
+        ("a.ndjson", f"{ROW}\n\n{ROW}", [1, 3]),
+        ("a.NDJSON", f"[{ROW},\n{ROW}]\n", [1, 2]),
         ("a.jsonl", b"\xef\xbb\xbf" + f"{ROW}\r\n{ROW}\r\n".encode(), [1, 2]),
         ("a.jsonl", f"  {ROW}\t\n{ROW} ", [1, 2]),
         ("a.json", f"[{ROW}, {ROW}]", [1, 1]),
@@ -63,6 +65,11 @@ def values(file: Path) -> list[Any]:
         ("a.csv", b"\xef\xbb\xbf" + b'"instruction";"output"\r\nC;"D"\r\n', [2]),
         ("a.csv", b"\xef\xbb\xbf" + b"sep=;\r\ninstruction;output\r\nC;D\r\n", [3]),
         ("a.tsv", "instruction\toutput\nC\tD\n", [2]),
+        ("bars.csv", "instruction|output\nC|D\n", [2]),
+        ("bars.tsv", "instruction|output\nC|D\n", [2]),
+        ("semicolons.tsv", "instruction;output\nC;D\n", [2]),
+        ("commas.tsv", "instruction,output\nC,D\n", [2]),
+        ("quoted.csv", '"instruction";"output"\n"C";"D"\n', [2]),
     ],
 )
 def test_rows_know_their_lines(write: Write, name: str, content: str | bytes, lines: list[int], packed: str) -> None:

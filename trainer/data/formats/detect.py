@@ -88,18 +88,25 @@ class _Samples:
     def __init__(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self.rows = rows
         self.columns = tuple(dict.fromkeys(name for row in rows for name in row))
+        self._written = {name.casefold(): name for name in reversed(self.columns)}
+        self._written |= {name: name for name in self.columns}
+
+    def written(self, name: str) -> str | None:
+        """The column of this name as the rows write it, which may be with capitals; None: there is none."""
+        return self._written.get(name)
 
     def values(self, column: str | None) -> Iterator[Any]:
         """What stands in a column; rows without it are passed over."""
         return (row[column] for row in self.rows if column is not None and row.get(column) is not None)
 
     def first(self, names: Sequence[str], test: Callable[[Any], bool]) -> str | None:
-        """The first of the columns that holds a value which passes the test."""
-        return next((name for name in names if any(map(test, self.values(name)))), None)
+        """The first of the columns, as it is written, that holds a value which passes the test."""
+        found = filter(None, map(self.written, names))
+        return next((name for name in found if any(map(test, self.values(name)))), None)
 
     def first_named(self, names: Sequence[str], test: Callable[[Any], bool]) -> str | None:
         """The same; where no value passes, the first column of such a name, so that each row can be named as bad."""
-        return self.first(names, test) or next((name for name in names if name in self.columns), None)
+        return self.first(names, test) or next(filter(None, map(self.written, names)), None)
 
     def count(self, way: RowFormat) -> int:
         """How many rows have the columns that this way of reading needs."""
@@ -167,10 +174,10 @@ def _detected(rows: _Samples, tags: Tags | None) -> list[RowFormat]:
     """All ways in which rows can be read: the way that fits most rows first, then the most particular; ways that fit
     no row only when there are no others, so that each row can be named as bad.
     """
-    ranked = [name for name in _RANKED_COLUMNS if name in rows.columns]
+    ranked = [name for name in _RANKED_COLUMNS if rows.written(name)]
     ways = [_ranked(rows, tags)] if len(ranked) == 2 else []
     kto = rows.first(_KTO_COLUMNS, lambda value: isinstance(value, bool))
-    kto = kto or ("kto_tag" if "kto_tag" in rows.columns else None)
+    kto = kto or rows.written("kto_tag")
     answers = list(_answers(rows, tags))
     if kto:
         answers = [replace(way, kind="judged", columns=replace(way.columns, kto_tag=kto)) for way in answers]
@@ -209,8 +216,8 @@ def _prompts(rows: _Samples, tags: Tags | None) -> Iterator[RowFormat]:
 
 
 def _ranked(rows: _Samples, tags: Tags | None) -> RowFormat:
-    chosen, rejected = _RANKED_COLUMNS
-    tags = tags or _tags(rows.turns(chosen, rejected, *_CONVERSATION_COLUMNS, "prompt"))
+    chosen, rejected = (rows.written(name) or name for name in _RANKED_COLUMNS)
+    tags = tags or _tags(rows.turns(chosen, rejected, *map(rows.written, (*_CONVERSATION_COLUMNS, "prompt"))))
     messages = rows.first(_CONVERSATION_COLUMNS, _is_conversation) or rows.first(("prompt",), _is_turns)
     question = None if messages else rows.first_named(_QUESTION_COLUMNS, _is_text_or_turns)
     if any(map(_is_whole_conversation, rows.values(chosen))):
@@ -227,19 +234,20 @@ def _no_columns() -> Columns:
 
 def _dialogue_columns(rows: _Samples) -> Columns:
     """The columns that any dialogue may have beside its turns, also where the looked-at rows have none of them."""
-    media = {
-        key: next((name for name in names if name in rows.columns), names[0]) for key, names in _MEDIA_COLUMNS.items()
-    }
+    media = {key: next(filter(None, map(rows.written, names)), names[0]) for key, names in _MEDIA_COLUMNS.items()}
     # What OpenAI's rows had before `tools`.
-    tools = "functions" if "functions" in rows.columns and "tools" not in rows.columns else "tools"
-    return replace(_no_columns(), system="system", tools=tools, **media)
+    tools = rows.written("tools") or rows.written("functions") or "tools"
+    return replace(_no_columns(), system=rows.written("system") or "system", tools=tools, **media)
 
 
 def _pair_columns(rows: _Samples, question: str) -> Columns:
-    query = "input" if question != "input" and (question == "instruction" or "input" in rows.columns) else None
-    if question == "instruction" and "context" in rows.columns and "input" not in rows.columns:
-        query = "context"  # as in Dolly: the text that the instruction speaks of
-    return replace(_dialogue_columns(rows), prompt=question, query=query, history="history")
+    query = rows.written("input")
+    if question == rows.written("instruction"):
+        # The context, as in Dolly, is the text that the instruction speaks of.
+        query = query or rows.written("context") or "input"
+    elif question == query:
+        query = None
+    return replace(_dialogue_columns(rows), prompt=question, query=query, history=rows.written("history") or "history")
 
 
 def _tags(turns: Iterator[Mapping[str, Any]]) -> Tags:

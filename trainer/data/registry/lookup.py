@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trainer.data.registry.entry import DatasetEntry, RemoteSource
@@ -23,11 +23,12 @@ _CONVERT = "Convert it to .jsonl, one row a line"
 _DATA_LIKE = (".xlsx", ".xls", ".zip", ".zst", ".bz2", ".xz", ".gz", ".tar", ".tgz", ".pkl", ".npz", ".yaml", ".yml")
 
 
-def find_dataset(name: str, dataset_dir: Path) -> DatasetEntry:
+def find_dataset(name: str, dataset_dir: Path, *, also_known: Sequence[str] = ()) -> DatasetEntry:
     """The data set `name`: an entry of `dataset_dir/dataset_info.json`, a file, a folder of files, a pattern with `*`,
     or an address (`hf://owner/name/subset@revision:split`, `ms://...`, `s3://...`).
 
-    Nothing is downloaded: the entry of a data set that is elsewhere has no files but `hub`.
+    Nothing is downloaded: the entry of a data set that is elsewhere has no files but `hub`. `also_known` are names that
+    the caller would find elsewhere, for the words about an unknown one.
 
     Raises: UserError for an unknown name (with a near match), a broken entry, or a file that is not there.
     """
@@ -45,7 +46,7 @@ def find_dataset(name: str, dataset_dir: Path) -> DatasetEntry:
         return DatasetEntry(name, direct)
     if info and info.problems and not entries:
         raise info.problems[0]
-    raise _unknown(name, info, dataset_dir)
+    raise _unknown(name, info, dataset_dir, also_known)
 
 
 def list_datasets(dataset_dir: Path) -> tuple[str, ...]:
@@ -178,7 +179,7 @@ def _wrong_kind(name: str, file: Path, hint: str) -> UserError:
     return UserError(problem, file=file, field="dataset", value=name, hint=hint)
 
 
-def _unknown(name: str, info: DatasetInfo | None, dataset_dir: Path) -> UserError:
+def _unknown(name: str, info: DatasetInfo | None, dataset_dir: Path, also_known: Sequence[str]) -> UserError:
     entries = info.values if info else {}
     path = Path(name).expanduser()
     if is_data_file(path) or is_pattern(name) or ("/" in name and not path.suffix):
@@ -196,7 +197,8 @@ def _unknown(name: str, info: DatasetInfo | None, dataset_dir: Path) -> UserErro
     if not entries:
         hint = f"There is no {INFO_FILE} there; register the file in one, or give the path of a data file"
         return UserError(f"unknown data set in {dataset_dir}", field="dataset", value=name, hint=hint)
-    hint = near_match(name, entries) or f"Known: {shortened(entries)}"
+    known = dict.fromkeys((*entries, *also_known))
+    hint = near_match(name, known) or f"Known: {shortened(known)}"
     return UserError(f"not registered in {dataset_dir / INFO_FILE}", field="dataset", value=name, hint=hint)
 
 

@@ -17,6 +17,7 @@ COLUMN_SUFFIXES = (".parquet", ".arrow")
 SUFFIXES = (*TEXT_SUFFIXES, *COLUMN_SUFFIXES, *(f"{suffix}.gz" for suffix in TEXT_SUFFIXES))
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+_SAME_KIND = {".ndjson": ".jsonl"}
 _KINDS = ".json, .jsonl, .csv, .tsv, .txt (each also with .gz), .parquet or .arrow"
 _COPY_AGAIN = "Copy or download the file again"
 _HEAD = 4096
@@ -33,10 +34,13 @@ _MAGIC = {
 
 
 def data_suffix(path: Path) -> str:
-    """What the name of a file says it is: one of `SUFFIXES`, else its last suffix as it is written."""
+    """What the name of a file says it is: one of `SUFFIXES` (.jsonl also for .ndjson), else its last suffix as it is
+    written.
+    """
     suffix = path.suffix.lower()
-    if suffix == ".gz":
-        suffix = Path(path.stem).suffix.lower() + suffix
+    packed = ".gz" if suffix == ".gz" else ""
+    plain = Path(path.stem).suffix.lower() if packed else suffix
+    suffix = _SAME_KIND.get(plain, plain) + packed
     return suffix if suffix in SUFFIXES else path.suffix
 
 

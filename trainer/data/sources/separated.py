@@ -20,6 +20,7 @@ _LONGEST_CELL = 1 << 27
 _MOST_LINES_READ_AGAIN = 10_000
 _EXCEL_SEPARATOR = re.compile(r"sep=(.)\r?\n")
 """A first line that tells Excel the separator; Excel's own exports have it in some countries."""
+_QUOTED = re.compile(r'"[^"]*"')
 _QUOTES = 'Write a quote inside a quoted cell twice ("") and close every quoted cell'
 
 
@@ -86,7 +87,7 @@ def _header(lines: _Lines, path: Path) -> tuple[tuple[str, ...], str]:
     while first and first.isspace():
         lines.end_record()
         first = next(lines, "")
-    separator = "\t" if data_suffix(path).startswith(".tsv") else _separator(first)
+    separator = _separator(first, "\t,;|" if data_suffix(path).startswith(".tsv") else ",;\t|")
     if stated := _EXCEL_SEPARATOR.fullmatch(first):
         lines.end_record()
         separator, first = stated[1], next(lines, "")
@@ -122,9 +123,12 @@ def _with_index_and_margin(header: tuple[str, ...]) -> tuple[str, ...]:
     )
 
 
-def _separator(header: str) -> str:
-    """A comma, but for the files of spreadsheets in countries that write 1,5: a semicolon; else a tab."""
-    return next((character for character in ",;\t" if character in header), ",")
+def _separator(header: str, usual: str) -> str:
+    """The first of `usual` that stands in the header outside of quotes. The name of a file need not tell: spreadsheets
+    write semicolons in countries that write 1,5.
+    """
+    plain = _QUOTED.sub("", header)
+    return next((character for character in usual if character in plain), usual[0])
 
 
 def _records(lines: _Lines, header: Sequence[str], separator: str, file: str) -> Iterator[tuple[int, RawRow | BadRow]]:
