@@ -113,6 +113,7 @@ def measured(case: Case, model: Path) -> int:
 
     from trainer.model.load import attention_name, compute_dtype
     from trainer.model.prepare import prepare_model
+    from trainer.run.messages import silent
 
     recipe = recipe_of(case, model)
     torch.manual_seed(0)
@@ -121,7 +122,7 @@ def measured(case: Case, model: Path) -> int:
     gpu = torch.cuda.is_available()
     with torch.device("cuda" if gpu else "cpu"):
         weights = AutoModelForCausalLM.from_config(config, dtype=compute_dtype(recipe))
-    trainer = make_trainer(prepare_model(weights, recipe), recipe, case)
+    trainer = make_trainer(prepare_model(weights, recipe, silent), recipe, case)
     del weights
     return peak_on_gpu(trainer) if gpu else peak_on_cpu(trainer)
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trainer.config import Hardware, Recipe
-from trainer.data import DataReport, PreparedData, prepare
+from trainer.data import DataReport, prepare
 from trainer.data.check import findings_at_start
-from trainer.engine.messages import Words, words
 from trainer.engine.redaction import redact_output
 from trainer.errors import UserError
 from trainer.run import Checkpoint, ResumeEvent, RunDirectory
+from trainer.run.messages import Words, words
 
 if TYPE_CHECKING:
     from trainer.engine.session import RunSession
@@ -57,6 +57,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
     # The rows are encoded: workers that are forked from here on need no threads of the tokenizer, and cannot have them.
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     _quiet()
+    from trainer.building import build_trainer
     from trainer.engine.checkpoints import CheckpointWriter
     from trainer.engine.live import EvaluationInterrupted, LiveControl, StopTraining
     from trainer.engine.resume import checkpoint_to_resume, settings_journal
@@ -64,7 +65,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
     from trainer.model.load import base_model_path
 
     checkpoint = checkpoint_to_resume(session, recipe.train.resume_from_checkpoint, resume=resume)
-    trainer = _build(session, recipe, data)
+    trainer = build_trainer(session, recipe, data)
     checkpoints = CheckpointWriter(
         session,
         details={
@@ -143,59 +144,6 @@ def _summary(trainer: Any, step: int) -> Words:
         return words("run_all_steps", step=step)
     kind = "run_ends_with_best" if trainer.args.load_best_model_at_end else "run_all_steps_best"
     return words(kind, step=step, best=best)
-
-
-def _build(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:
-    from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallback, set_seed
-
-    from trainer.model.load import load_model, load_tokenizer, set_stop_tokens
-    from trainer.model.prepare import count_parameters, prepare_model
-    from trainer.model.threads import choose_threads
-    from trainer.stages.sft import build_sft_trainer
-
-    session.phase("preparing", "loading the model")
-    tokenizer = load_tokenizer(recipe)
-    # Adapters start from random weights: the seed stands before them.
-    set_seed(recipe.train.seed)
-    model = load_model(recipe)
-    set_stop_tokens(model, tokenizer, recipe)
-    model = prepare_model(model, recipe)
-    count = count_parameters(model)
-    threads = choose_threads(count.total)
-    if recipe.model.adapter_name_or_path:
-        own = next(iter(model.peft_config.values()))
-        session.finding(
-            "info",
-            words(
-                "run_adapter_settings_hold",
-                path=recipe.model.adapter_name_or_path[-1],
-                rank=own.r,
-                alpha=own.lora_alpha,
-                dropout=own.lora_dropout,
-            ),
-        )
-    percent = f"{100 * count.trainable / count.total:.4g}"
-    session.finding(
-        "info", words("run_parameters", trainable=f"{count.trainable:,}", total=f"{count.total:,}", percent=percent)
-    )
-    if recipe.model.print_param_status:
-        for name, parameter in model.named_parameters():
-            print(f"{name}: {parameter.dtype}, {'trained' if parameter.requires_grad else 'frozen'}", flush=True)
-    trainer = build_sft_trainer(model, tokenizer, data, recipe, session.run.path)
-    trainer.remove_callback(PrinterCallback)
-    trainer.remove_callback(ProgressCallback)
-    if recipe.method.early_stopping_steps:
-        trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=recipe.method.early_stopping_steps))
-    session.finding("info", _device(trainer.args.device, threads))
-    return trainer
-
-
-def _device(device: Any, threads: int) -> Words:
-    import torch
-
-    if device.type == "cuda":
-        return words("run_on_gpu", name=f"{torch.cuda.get_device_name(device)} ({device})")
-    return words("run_on_cpu", threads=threads)
 
 
 def _choose_device(session: RunSession) -> None:

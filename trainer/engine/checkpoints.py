@@ -19,8 +19,8 @@ from trainer.run import (
     rotate_checkpoints,
     write_checkpoint,
 )
+from trainer.run.messages import words
 
-from .messages import words
 from .session import RunSession
 
 # How safetensors and torch.save tell it; the latter loses the error number, and words it by where the room ended.

@@ -16,8 +16,8 @@ from trainer.run import (
     list_checkpoints,
     read_events,
 )
+from trainer.run.messages import words
 
-from .messages import words
 from .session import RunSession
 
 

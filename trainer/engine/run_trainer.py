@@ -13,11 +13,11 @@ import torch
 from trainer.config import Recipe
 from trainer.data.report import ReportBuilder
 from trainer.run import EvaluationEvent, MetricsEvent
+from trainer.run.messages import Words, words
 
 from .checkpoints import CheckpointWriter
 from .evaluation_sets import evaluate_sets
 from .live import EvaluationInterrupted, LiveControl
-from .messages import Words, words
 from .samples import sample_answers
 from .session import RunSession
 from .throughput import ThroughputMeter

@@ -22,8 +22,8 @@ from trainer.run import (
     TelemetryEvent,
     sample,
 )
+from trainer.run.messages import Words
 
-from .messages import Words
 from .redaction import redacted, redacted_values
 
 Reason = Literal["finished", "stopped", "failed"]

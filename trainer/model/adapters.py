@@ -8,9 +8,10 @@ from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 
 from trainer.config import Recipe
 from trainer.errors import UserError
+from trainer.run.messages import Say, words
 
 
-def add_lora(model: Any, recipe: Recipe) -> Any:
+def add_lora(model: Any, recipe: Recipe, say: Say) -> Any:
     """The model with a trainable LoRA adapter; of several given adapters all but the last are merged first.
 
     Raises:
@@ -20,7 +21,11 @@ def add_lora(model: Any, recipe: Recipe) -> Any:
     for merged in adapters[:-1]:
         model = _load_adapter(model, merged, trainable=False).merge_and_unload()
     if adapters:
-        return _load_adapter(model, adapters[-1], trainable=True)
+        model = _load_adapter(model, adapters[-1], trainable=True)
+        own = next(iter(model.peft_config.values()))
+        settings = {"rank": own.r, "alpha": own.lora_alpha, "dropout": own.lora_dropout}
+        say("info", words("run_adapter_settings_hold", path=adapters[-1], **settings))
+        return model
     try:
         return get_peft_model(model, lora_config(recipe))
     except ValueError as error:

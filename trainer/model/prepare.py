@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from trainer.config import Recipe
+from trainer.run.messages import Say
 
 from .adapters import add_lora
 from .freeze import freeze_model
@@ -21,11 +22,11 @@ class ParameterCount:
     total: int
 
 
-def prepare_model(model: Any, recipe: Recipe) -> Any:
+def prepare_model(model: Any, recipe: Recipe, say: Say) -> Any:
     """Apply `finetuning_type`: full, freeze or lora. Trained weights are float32 unless `pure_bf16`."""
     method = recipe.method.finetuning_type
     if method == "lora":
-        model = add_lora(model, recipe)
+        model = add_lora(model, recipe, say)
     elif method == "freeze":
         freeze_model(model, recipe)
     if not recipe.method.pure_bf16:

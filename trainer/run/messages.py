@@ -5,7 +5,10 @@ The Chinese texts are in the catalogue under `findings.<id>`, with the same plac
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from trainer.config import Severity
 
 RUN_TEXTS: dict[str, str] = {
     "run_parameters": "{trainable} of {total} parameters are trained ({percent} %)",
@@ -42,6 +45,14 @@ class Words:
     id: str
     text: str
     values: dict[str, object] = field(default_factory=dict)
+
+
+Say = Callable[[Severity, Words], object]
+"""Tells the user something: a session of a run writes it into the events, an estimate keeps it to itself."""
+
+
+def silent(severity: Severity, said: Words) -> None:
+    """A `Say` for those who only look: nothing is told."""
 
 
 def words(name: str, /, **values: object) -> Words:

@@ -18,7 +18,7 @@ from trainer.data.encoded_row import EncodedRow, unpacked
 from trainer.data.messages import Message, Row, SourceReference
 from trainer.data.prepare import recipe_tokenizer
 from trainer.data.templates import template_names, template_spec
-from trainer.model.load import load_tokenizer
+from trainer.model.tokenizer import load_tokenizer
 
 TOOL = {
     "type": "function",

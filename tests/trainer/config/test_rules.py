@@ -10,7 +10,7 @@ from tests.trainer.config.rule_cases import CASES, TWO_GPUS, Case
 from trainer.config import Finding, Recipe, check
 from trainer.config.rules import MESSAGES
 from trainer.data.findings import FINDING_TEXTS
-from trainer.engine.messages import RUN_TEXTS
+from trainer.run.messages import RUN_TEXTS
 
 SOUND = Recipe().with_values({"model.model_name_or_path": "some/model", "data.dataset": ["identity"]})
 CHINESE = Path(__file__).resolve().parents[3] / "tui/locale/zh/findings.toml"

@@ -49,10 +49,11 @@ def measured_peak(settings: Recipe, batch: int, length: int) -> int:
     from trl.trainer.utils import add_fused_lm_head
 
     from trainer.model.prepare import prepare_model
+    from trainer.run.messages import silent
 
     model = AutoModelForCausalLM.from_pretrained(settings.model.model_name_or_path, dtype=torch.float32)
     add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
-    model = prepare_model(model, settings).train()
+    model = prepare_model(model, settings, silent).train()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained)
     ids = torch.zeros((batch, length), dtype=torch.long)

@@ -17,6 +17,7 @@ from trainer.config import Recipe
 from trainer.errors import UserError
 from trainer.model.load import attention_name, base_model_path, compute_dtype
 from trainer.model.prepare import prepare_model
+from trainer.run.messages import silent
 
 
 def read_config(recipe: Recipe) -> Any:
@@ -84,7 +85,7 @@ def _prepared(model: Any, recipe: Recipe) -> Any:
     """As `prepare_model`; an adapter to go on with is taken by its shape, because there are no weights to load."""
     adapters = list(recipe.model.adapter_name_or_path or [])
     if not adapters:
-        return prepare_model(model, recipe)
+        return prepare_model(model, recipe, silent)
     model = get_peft_model(model, PeftConfig.from_pretrained(adapters[-1]))
     if not recipe.method.pure_bf16:
         for parameter in model.parameters():

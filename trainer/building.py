@@ -1,0 +1,55 @@
+"""From a recipe and prepared rows to the trainer of its stage: tokenizer, model, method, loss. Not for running it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallback, set_seed
+
+from trainer.config import Recipe
+from trainer.data import PreparedData
+from trainer.engine.session import RunSession
+from trainer.model.load import load_model
+from trainer.model.prepare import count_parameters, prepare_model
+from trainer.model.threads import choose_threads
+from trainer.model.tokenizer import load_tokenizer, set_stop_tokens
+from trainer.run.messages import Words, words
+from trainer.stages.sft import build_sft_trainer
+
+
+def build_trainer(session: RunSession, recipe: Recipe, data: PreparedData) -> Any:
+    """The trainer, ready for `attach` and `train`; what was chosen on the way is told to the user.
+
+    Raises:
+        UserError: when something cannot be loaded, or does not fit together.
+    """
+    session.phase("preparing", "loading the model")
+    tokenizer = load_tokenizer(recipe)
+    # Adapters start from random weights: the seed stands before them.
+    set_seed(recipe.train.seed)
+    model = load_model(recipe, session.finding)
+    set_stop_tokens(model, tokenizer, recipe)
+    model = prepare_model(model, recipe, session.finding)
+    count = count_parameters(model)
+    threads = choose_threads(count.total)
+    percent = f"{100 * count.trainable / count.total:.4g}"
+    session.finding(
+        "info", words("run_parameters", trainable=f"{count.trainable:,}", total=f"{count.total:,}", percent=percent)
+    )
+    if recipe.model.print_param_status:
+        for name, parameter in model.named_parameters():
+            print(f"{name}: {parameter.dtype}, {'trained' if parameter.requires_grad else 'frozen'}", flush=True)
+    trainer = build_sft_trainer(model, tokenizer, data, recipe, session.run.path)
+    trainer.remove_callback(PrinterCallback)
+    trainer.remove_callback(ProgressCallback)
+    if recipe.method.early_stopping_steps:
+        trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=recipe.method.early_stopping_steps))
+    session.finding("info", _device(trainer.args.device, threads))
+    return trainer
+
+
+def _device(device: Any, threads: int) -> Words:
+    if device.type == "cuda":
+        return words("run_on_gpu", name=f"{torch.cuda.get_device_name(device)} ({device})")
+    return words("run_on_cpu", threads=threads)
