@@ -29,7 +29,7 @@ demo: install ## train the bundled model on the bundled data, then chat with it
 	@$(BIN)/trimtab demo
 
 test: install ## all tests that need no GPU
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 8 --dist worksteal
 
 test-gpu: install ## the tests that need a CUDA GPU
 	@$(BIN)/python -m pytest -q -m gpu

@@ -116,7 +116,7 @@ def test_a_check_reports_everything(world: World) -> None:
     assert result.code == 1
     facts = dict(re.findall(r"^(\S.*?)  +(.*)$", result.out, re.MULTILINE))
     assert facts["rows"] == "5 read, 3 used, 2 bad"
-    assert facts["cutoff_len"] == "40: 1 rows are longer and are cut"
+    assert facts["cutoff_len"] == "40: 1 row is longer and is cut"
     assert facts["end of turn"] == "learned in 2 of 3 rows (66.7%)"
     assert (facts["empty answers"], facts["duplicates"]) == ("1", "1")
     assert "1 x empty answer\n    rows.jsonl:2: an answer is empty" in result.out
