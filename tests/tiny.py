@@ -11,8 +11,33 @@ CHAT_TEMPLATE = (
 )
 
 
-def make_tiny_model(folder: Path, *, architecture: str = "qwen3", layers: int = 2) -> Path:
-    """Write a random model of about 60,000 parameters with a byte-level tokenizer; returns the folder."""
+ARCHITECTURES = {
+    "llama": "LlamaConfig",
+    "qwen2": "Qwen2Config",
+    "qwen3": "Qwen3Config",
+    "qwen3_moe": "Qwen3MoeConfig",
+    "gemma3": "Gemma3TextConfig",
+    "mistral": "MistralConfig",
+    "phi3": "Phi3Config",
+}
+"""The configuration class of each architecture that `make_tiny_model` can make."""
+
+_OWN_SETTINGS: dict[str, dict[str, int]] = {
+    "gemma3": {"sliding_window": 64},
+    "qwen3_moe": {
+        "moe_intermediate_size": 16,
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "decoder_sparse_step": 1,
+    },
+}
+
+
+def make_tiny_model(folder: Path, *, architecture: str = "qwen3", layers: int = 2, tied: bool = True) -> Path:
+    """Write a random model of about 27,000 parameters with a byte-level tokenizer; returns the folder.
+
+    `tied`: the output layer is the embedding. The same arguments give the same weights.
+    """
     import torch
     import transformers
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -29,9 +54,8 @@ def make_tiny_model(folder: Path, *, architecture: str = "qwen3", layers: int = 
         tokenizer_object=raw, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=CHAT_TEMPLATE
     )
     tokenizer.save_pretrained(folder)
-    kinds = {"qwen3": transformers.Qwen3Config, "llama": transformers.LlamaConfig}
     torch.manual_seed(0)
-    config = kinds[architecture](
+    config = getattr(transformers, ARCHITECTURES[architecture])(
         vocab_size=len(tokenizer),
         hidden_size=32,
         intermediate_size=64,
@@ -40,10 +64,11 @@ def make_tiny_model(folder: Path, *, architecture: str = "qwen3", layers: int = 
         num_key_value_heads=1,
         head_dim=16,
         max_position_embeddings=512,
-        tie_word_embeddings=True,
+        tie_word_embeddings=tied,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         bos_token_id=None,
+        **_OWN_SETTINGS.get(architecture, {}),
     )
     transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     return folder

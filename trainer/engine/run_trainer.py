@@ -6,12 +6,14 @@ import math
 import time
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from trainer.config import Recipe
 from trainer.data.report import ReportBuilder
+from trainer.model.restore import is_stored_as_it_is, restore_weights
 from trainer.run import EvaluationEvent, MetricsEvent
 from trainer.run.messages import Words, words
 
@@ -202,6 +204,23 @@ class RunTrainer:
         """Save a whole checkpoint outside of the schedule; None when the disk is full."""
         with self.throughput.excluded():
             return self.checkpoints.save(self, reason)
+
+    def _load_from_checkpoint(self: Any, resume_from_checkpoint: str, model: Any = None) -> None:
+        """The weights of a checkpoint; the Trainer passes over tensors that are called otherwise in the files."""
+        if not self._restored(resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)  # type: ignore[misc]
+
+    def _load_best_model(self: Any) -> None:
+        if not self._restored(str(self.state.best_model_checkpoint)):
+            super()._load_best_model()  # type: ignore[misc]
+
+    def _restored(self: Any, folder: str) -> bool:
+        """Put back weights whose names in the files are not those of the model; False where the Trainer can do it."""
+        model, path = self.accelerator.unwrap_model(self.model), Path(folder)
+        if (path / "adapter_config.json").is_file() or is_stored_as_it_is(model, path):
+            return False
+        restore_weights(model, path)
+        return True
 
     def _save_checkpoint(self: Any, model: Any, trial: Any) -> None:
         with self.throughput.excluded():

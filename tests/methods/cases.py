@@ -1,0 +1,7 @@
+"""The table of all cases. What belongs together stands in a list of its own; all lists are put together here."""
+
+from tests.methods.adapter_cases import ADAPTER_CASES
+from tests.methods.case import MethodCase
+from tests.methods.weight_cases import WEIGHT_CASES
+
+CASES: tuple[MethodCase, ...] = (*WEIGHT_CASES, *ADAPTER_CASES)
