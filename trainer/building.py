@@ -14,6 +14,7 @@ from trainer.model.load import load_model
 from trainer.model.prepare import count_parameters, prepare_model
 from trainer.model.threads import choose_threads
 from trainer.model.tokenizer import load_tokenizer, set_stop_tokens
+from trainer.model.vocabulary import grow_vocabulary, warn_of_missing_rows
 from trainer.run.messages import Words, words
 from trainer.stages.sft import build_sft_trainer
 
@@ -29,6 +30,8 @@ def build_trainer(session: RunSession, recipe: Recipe, data: PreparedData) -> An
     # Adapters start from random weights: the seed stands before them.
     set_seed(recipe.train.seed)
     model = load_model(recipe, session.finding)
+    grow_vocabulary(model, recipe, session.finding)
+    warn_of_missing_rows(model, tokenizer, session.finding)
     set_stop_tokens(model, tokenizer, recipe)
     model = prepare_model(model, recipe, session.finding)
     count = count_parameters(model)

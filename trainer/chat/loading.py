@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 from trainer.config import resolve_model_path
 from trainer.errors import UserError
 from trainer.model.threads import choose_threads
+from trainer.model.vocabulary import fit_vocabulary
 
 
 @dataclass
@@ -44,6 +45,7 @@ class LoadedModel:
             return self.model, nullcontext()
         if self._base is None:
             self._base = _weights(self.base_path)
+            fit_vocabulary(self._base, self.tokenizer)
             # It is sent the tuned model's template, and must stop where that one's answers end.
             self._base.generation_config = self.model.generation_config
         return self._base, nullcontext()
@@ -62,7 +64,9 @@ def load_for_chat(model: str, adapter: str | None = None) -> LoadedModel:
     base = None if adapter is not None else details.get("base_model")
     name = str(Path(adapter).name if adapter else path.name or model)
     tokenizer_home = adapter if adapter and (Path(adapter) / "tokenizer.json").is_file() else model
+    tokenizer = AutoTokenizer.from_pretrained(resolve_model_path(tokenizer_home), trust_remote_code=False)
     weights = _weights(model)
+    fit_vocabulary(weights, tokenizer)
     for merged in details.get("adapters", [])[:-1]:
         # The run was trained on top of these, merged into the base.
         weights = _with_adapter(weights, str(merged)).merge_and_unload()
@@ -71,7 +75,6 @@ def load_for_chat(model: str, adapter: str | None = None) -> LoadedModel:
         if (Path(adapter) / "generation_config.json").is_file():
             # Where answers end in the template that it was trained with.
             weights.generation_config = GenerationConfig.from_pretrained(adapter)
-    tokenizer = AutoTokenizer.from_pretrained(resolve_model_path(tokenizer_home), trust_remote_code=False)
     if tokenizer.chat_template is None:
         raise UserError(
             "this model has no chat template, so it cannot be chatted with",

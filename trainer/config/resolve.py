@@ -51,6 +51,10 @@ def resolve(recipe: Recipe, hardware: Hardware) -> Resolved:
     if recipe.data.neat_packing and not recipe.data.packing:
         chosen["data.packing"] = Choice(True, "neat_packing packs")
         recipe = recipe.with_values({"data.packing": True})
+    adding = recipe.model.adding_tokens
+    if adding is not None and not recipe.model.resize_vocab:
+        chosen["model.resize_vocab"] = Choice(True, f"{adding} adds to the vocabulary")
+        recipe = recipe.with_values({"model.resize_vocab": True})
     return Resolved(recipe, chosen)
 
 

@@ -95,7 +95,8 @@ def findings_of_all(recipe: Recipe, tokenizer: TextTokenizer, reports: Sequence[
     found += too_long_for_model(recipe, tokenizer.folder, whole.lengths.maximum, all_read=all_read)
     template = tokenizer.template
     if template is not None and template.name is not None and tokenizer.missing_stop_words:
-        found.append(missing_stop_words(template.name, tokenizer.missing_stop_words))
+        added = recipe.model.add_special_tokens
+        found.append(missing_stop_words(template.name, tokenizer.missing_stop_words, added))
     return found
 
 

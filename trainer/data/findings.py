@@ -6,7 +6,7 @@ The Chinese texts are in the catalogue under `findings.<id>`, with the same plac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from trainer.config import Finding, Severity
@@ -60,7 +60,7 @@ FINDING_TEXTS: dict[str, str] = {
     "for; no row here is so long (longest: {longest}), but a longer one would do harm",
     "template_stop_words_unknown": "the template {template} ends answers with {words}, which this model's tokenizer "
     "does not have as a token: the model learns to write it out in pieces, and chat may not stop at it; choose the "
-    "template that the model was made with",
+    "template that the model was made with, or add it with add_special_tokens",
     "data_partly_checked": "{dataset}: only the first {rows} {rows:row is|rows are} checked here, all of them at "
     "the start",
 }
@@ -198,10 +198,14 @@ def one_class(report: DataReport, key: str = "data.dataset") -> list[Finding]:
     return [finding("data_kto_one_class", severity, key, where=f"{where}: ", count=count, tag=tag)]
 
 
-def missing_stop_words(template: str, words: Iterable[str]) -> Finding:
-    """The warning for a named template whose end of an answer is no token of the model."""
-    named = ", ".join(words)
-    return finding("template_stop_words_unknown", "warning", "data.template", template=template, words=named)
+def missing_stop_words(template: str, words: Sequence[str], added: Sequence[str] = ()) -> Finding:
+    """The warning for a named template whose end of an answer is no token of the model; `added` are the special tokens
+    that the recipe adds.
+    """
+    key = "model.add_special_tokens"
+    change: dict[str, object] = {key: [*added, *words]}
+    values = {"template": template, "words": ", ".join(words)}
+    return finding("template_stop_words_unknown", "warning", "data.template", key, change=change, **values)
 
 
 def _round_up(length: int) -> int:

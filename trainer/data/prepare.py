@@ -15,6 +15,7 @@ from trainer.data.dataset import EncodedRows
 from trainer.data.findings import all_masked
 from trainer.data.mix import Mixture, drawn_rows, held_back, mixed
 from trainer.data.model_folder import find_model_folder
+from trainer.data.new_tokens import new_tokens
 from trainer.data.pipeline import Encoded, PipelineOptions, Progress, encode_datasets, locate
 from trainer.data.registry import split_names
 from trainer.data.report import DataReport
@@ -41,7 +42,7 @@ class PreparedData:
 
 
 def recipe_tokenizer(recipe: Recipe, *, download: bool = False) -> TextTokenizer:
-    """The tokenizer of the recipe's model.
+    """The tokenizer of the recipe's model, with the tokens that the recipe adds.
 
     Raises: UserError when the model or its tokenizer is not there.
     """
@@ -49,7 +50,7 @@ def recipe_tokenizer(recipe: Recipe, *, download: bool = False) -> TextTokenizer
     folder = find_model_folder(
         model.model_name_or_path, cache_dir=model.cache_dir, revision=model.model_revision, download=download
     )
-    return load_tokenizer(folder, recipe.data.template, recipe.data.tool_format)
+    return load_tokenizer(folder, recipe.data.template, recipe.data.tool_format, new_tokens(recipe))
 
 
 def prepare(recipe: Recipe, *, progress: Progress | None = None, limit_rows: int | None = None) -> PreparedData:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tokenizers import AddedToken, Encoding, Tokenizer
 
+from trainer.data.new_tokens import NewToken
 from trainer.data.registry import near_match
 from trainer.data.templates import ChatTemplate, load_template, named_template
 from trainer.errors import UserError
@@ -37,6 +38,7 @@ class TextTokenizer:
         template: ChatTemplate | None,
         folder: Path,
         text_begin_ids: Sequence[int] = (),
+        new_ids: Sequence[int] = (),
     ) -> None:
         self.folder = folder
         self.special_tokens = dict(special_tokens)
@@ -44,6 +46,8 @@ class TextTokenizer:
         self.template = template
         self.text_begin_ids = tuple(text_begin_ids)
         """What the tokenizer by itself puts in front of a plain text; a chat template writes it on its own."""
+        self.new_ids = tuple(new_ids)
+        """The tokens that were added to those of the folder and that no adapter brought."""
         self._backend = backend
 
     @property
@@ -77,6 +81,11 @@ class TextTokenizer:
     def __len__(self) -> int:
         return int(self._backend.get_vocab_size(with_added_tokens=True))
 
+    @property
+    def rows(self) -> int:
+        """The rows that an embedding needs: one more than the highest id, as some vocabularies have holes."""
+        return 1 + max(self._backend.get_vocab(with_added_tokens=True).values())
+
     @cached_property
     def all_special(self) -> frozenset[str]:
         """The texts of all tokens that are marked as special, of the named ones, and of what ends an answer."""
@@ -108,10 +117,16 @@ class TextTokenizer:
         return None if identifier is None else int(identifier)
 
 
-def load_tokenizer(folder: Path | str, template: str | None = None, tool_format: str | None = None) -> TextTokenizer:
+def load_tokenizer(
+    folder: Path | str,
+    template: str | None = None,
+    tool_format: str | None = None,
+    more_tokens: Sequence[NewToken] = (),
+) -> TextTokenizer:
     """The tokenizer of a model folder (`tokenizer.json`, `tokenizer_config.json`, `chat_template.jinja`).
 
     `template` names a shipped chat template that is used instead of the model's, `tool_format` how it writes tools.
+    `more_tokens` get the ids after those of the folder, as transformers gives them.
     Raises: UserError when there is none, it cannot be read, or a name is not known.
     """
     folder = Path(folder)
@@ -126,6 +141,7 @@ def load_tokenizer(folder: Path | str, template: str | None = None, tool_format:
         raise UserError(message, file=file, hint="Copy tokenizer.json from the base model") from error
     config = _read_object(folder / "tokenizer_config.json")
     _add_tokens_of_config(backend, config)
+    new = add_new_tokens(backend, more_tokens)
     begin = _begin_ids(backend)
     # What is trained is rendered by the template alone; a length limit or padding in the file must not reach it, and a
     # post-processor would only trim the offsets that labels are found by.
@@ -134,8 +150,31 @@ def load_tokenizer(folder: Path | str, template: str | None = None, tool_format:
     backend.post_processor = None
     special = _special_tokens(config) or _special_tokens(_read_object(folder / "special_tokens_map.json"))
     if template is None:
-        return TextTokenizer(backend, special, load_template(folder, config, special), folder, begin)
-    return TextTokenizer(backend, special, named_template(template, special, tool_format), folder, begin)
+        return TextTokenizer(backend, special, load_template(folder, config, special), folder, begin, new)
+    return TextTokenizer(backend, special, named_template(template, special, tool_format), folder, begin, new)
+
+
+def add_new_tokens(backend: Tokenizer, tokens: Sequence[NewToken]) -> list[int]:
+    """Adds tokens; the ids of those that were not there before, and that no adapter brings.
+
+    Raises: UserError when an adapter's token gets another id than it was trained with.
+    """
+    new = []
+    for token in tokens:
+        before = backend.token_to_id(token.text)
+        if before is None or token.identifier is None:
+            # One that is there is from now on found whole, whatever stands around it.
+            (backend.add_special_tokens if token.special else backend.add_tokens)([token.added()])
+        got = backend.token_to_id(token.text)
+        if token.identifier is not None and got != token.identifier:
+            raise UserError(
+                f"the token {token.text} has the id {got} here, and the adapter was trained with {token.identifier}",
+                field="adapter_name_or_path",
+                hint="Choose the base model that the adapter was trained on",
+            )
+        if before is None and token.identifier is None and got is not None:
+            new.append(got)
+    return new
 
 
 def _begin_ids(backend: Tokenizer) -> list[int]:

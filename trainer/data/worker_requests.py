@@ -16,6 +16,7 @@ from trainer.data.inspect_row import RowPart, RowView
 from trainer.data.inspect_set import OpenedSet, open_set
 from trainer.data.inspect_sets import list_sets, registry_for_writing, total_size
 from trainer.data.messages import BadRow, RawRow
+from trainer.data.new_tokens import new_tokens
 from trainer.data.registry import read_info, register_dataset
 from trainer.data.report_json import finding_json, report_json
 from trainer.data.templates import TOOL_FORMATS, template_names, template_spec, unmapped_names
@@ -100,7 +101,7 @@ class DataRequests:
         self._say = say
         self._opened: OpenedSet | None = None
         self._viewed: tuple[OpenedSet, int, RowView] | None = None
-        self._tokenizers: dict[tuple[str | None, ...], TextTokenizer] = {}
+        self._tokenizers: dict[tuple[object, ...], TextTokenizer] = {}
         self._verbs: dict[str, Callable[[Request], dict[str, Any]]] = {
             "list": self._list,
             "open": self._open,
@@ -169,7 +170,7 @@ class DataRequests:
         """The tokenizer of a recipe; the last one is kept, as a large one takes half a second to load."""
         model, data = recipe.model, recipe.data
         source = (model.model_name_or_path, model.model_revision, model.cache_dir)
-        key = (*source, data.template, data.tool_format, recipe.method.stage)
+        key = (*source, data.template, data.tool_format, recipe.method.stage, *new_tokens(recipe))
         if key not in self._tokenizers:
             self._tokenizers = {key: data_tokenizer(recipe)}
         return self._tokenizers[key]

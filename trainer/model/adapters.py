@@ -10,6 +10,8 @@ from trainer.config import Recipe
 from trainer.errors import UserError
 from trainer.run.messages import Say, words
 
+from .vocabulary import trainable_tokens
+
 
 def add_lora(model: Any, recipe: Recipe, say: Say) -> Any:
     """The model with a trainable LoRA adapter; of several given adapters all but the last are merged first.
@@ -27,15 +29,15 @@ def add_lora(model: Any, recipe: Recipe, say: Say) -> Any:
         say("info", words("run_adapter_settings_hold", path=adapters[-1], **settings))
         return model
     try:
-        return get_peft_model(model, lora_config(recipe))
+        return get_peft_model(model, lora_config(model, recipe))
     except ValueError as error:
         raise UserError(
             f"LoRA cannot be put on this model: {error}", field="lora_target", value=recipe.lora.lora_target
         ) from error
 
 
-def lora_config(recipe: Recipe) -> LoraConfig:
-    """PEFT's configuration for the recipe's LoRA settings."""
+def lora_config(model: Any, recipe: Recipe) -> LoraConfig:
+    """PEFT's configuration for the recipe's LoRA settings on this model."""
     lora = recipe.lora
     targets = list(lora.lora_target)
     return LoraConfig(
@@ -47,6 +49,7 @@ def lora_config(recipe: Recipe) -> LoraConfig:
         modules_to_save=list(lora.additional_target) if lora.additional_target else None,
         use_rslora=lora.use_rslora,
         use_dora=lora.use_dora,
+        trainable_token_indices=trainable_tokens(model, recipe),
     )
 
 

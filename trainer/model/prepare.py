@@ -12,6 +12,7 @@ from trainer.run.messages import Say
 
 from .adapters import add_lora
 from .freeze import freeze_model
+from .vocabulary import finish_adapter, train_new_rows
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,10 @@ def prepare_model(model: Any, recipe: Recipe, say: Say) -> Any:
     method = recipe.method.finetuning_type
     if method == "lora":
         model = add_lora(model, recipe, say)
+        finish_adapter(model)
     elif method == "freeze":
         freeze_model(model, recipe)
+        train_new_rows(model, recipe)
     if not recipe.method.pure_bf16:
         for parameter in model.parameters():
             if parameter.requires_grad:

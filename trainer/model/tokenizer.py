@@ -7,14 +7,16 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from trainer.config import Recipe
+from trainer.data.new_tokens import new_tokens
 from trainer.data.templates import ChatTemplate, named_template, text_with_defaults, text_with_system
 from trainer.data.thinking import default_variables
+from trainer.data.tokenizer import add_new_tokens
 from trainer.errors import UserError
 from trainer.model.load import base_model_path, first_line
 
 
 def load_tokenizer(recipe: Recipe) -> Any:
-    """The tokenizer that belongs to the model, with a padding token.
+    """The tokenizer that belongs to the model, with the tokens that the recipe adds and a padding token.
 
     Raises:
         UserError: when there is none.
@@ -28,6 +30,9 @@ def load_tokenizer(recipe: Recipe) -> Any:
         raise UserError(
             f"the tokenizer cannot be loaded: {first_line(error)}", field="model_name_or_path", value=name
         ) from error
+    if tokens := new_tokens(recipe):
+        # On the tokenizer inside, by the same lines as for the rows, so that the ids are the same.
+        add_new_tokens(tokenizer.backend_tokenizer, tokens)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.chat_template = _trained_template(tokenizer.chat_template, recipe)

@@ -27,6 +27,14 @@ RUN_TEXTS: dict[str, str] = {
     "run_nothing_left_to_do": "all {step} steps were done before",
     "run_adapter_settings_hold": "the settings of adapter {path} hold, not those of the recipe: "
     "rank {rank}, alpha {alpha}, dropout {dropout}",
+    "run_vocabulary_grown": "new tokens: {count} ({tokens}). The embeddings grow from {before} to {after} rows",
+    "run_vocabulary_had_room": "new tokens: {count} ({tokens}). They take rows that the embeddings had to spare: "
+    "there are {before}",
+    "run_tokens_known": "in the vocabulary already, with a row of their own: {tokens}",
+    "run_new_rows_alone": "of the embeddings, {count} new rows are trained, and saved with the adapter",
+    "run_new_rows_in_matrix": "the embeddings are trained as a whole, with {count} new rows",
+    "run_tokens_without_rows": "the tokenizer has ids up to {needed}, the embeddings have {rows} rows: a batch with a "
+    "token beyond them cannot be computed. Set resize_vocab = true to give them rows",
     "run_ends_with_best": "all {step} steps; the best evaluation was at step {best}, and its checkpoint is the result",
     "run_all_steps": "all {step} steps",
     "run_all_steps_best": "all {step} steps, best evaluation at step {best}",

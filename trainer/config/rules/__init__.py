@@ -7,7 +7,15 @@ from trainer.config.rules.messages import MESSAGES
 from trainer.config.rules.method import METHOD_RULES
 from trainer.config.rules.stages import STAGE_RULES
 from trainer.config.rules.training import TRAINING_RULES
+from trainer.config.rules.vocabulary import VOCABULARY_RULES
 
-RULES: tuple[Rule, ...] = (*DATA_RULES, *METHOD_RULES, *STAGE_RULES, *TRAINING_RULES, *AVAILABILITY_RULES)
+RULES: tuple[Rule, ...] = (
+    *DATA_RULES,
+    *METHOD_RULES,
+    *VOCABULARY_RULES,
+    *STAGE_RULES,
+    *TRAINING_RULES,
+    *AVAILABILITY_RULES,
+)
 
 __all__ = ["MESSAGES", "RULES", "Rule"]

@@ -58,7 +58,6 @@ MESSAGES: dict[str, str] = {
     "quantization_needs_adapter": "quantization_bit works only with finetuning_type lora or oft, not {method}: choose "
     "lora or remove quantization_bit",
     "quantization_and_pissa": "pissa_init takes the weights apart and cannot do so with quantization_bit: turn one off",
-    "quantization_and_resize_vocab": "{growing} grows the embeddings, which quantization_bit forbids: remove one",
     "quantization_and_adapters": "with quantization_bit only one adapter can be used, adapter_name_or_path names "
     "{count}: merge them first, or remove quantization_bit",
     "quantization_and_new_adapter": "create_new_adapter merges the adapter first, which quantization_bit forbids: "
@@ -95,6 +94,23 @@ MESSAGES: dict[str, str] = {
     "losses_exclusive": "{first} and {second} both replace the loss: turn one off",
     "engines_exclusive": "{first} and {second} both replace the training engine: turn one off",
     "oft_rank_or_block": "oft_rank = {rank} and oft_block_size = {size}: exactly one of them must be 0",
+    # vocabulary
+    "no_slow_tokenizer": "use_fast_tokenizer = false: transformers 5 has no tokenizers written in Python any more and "
+    "would take the one written in Rust all the same; leave use_fast_tokenizer on",
+    "new_token_empty": "{name} holds an empty text, which cannot be a token: remove it",
+    "new_token_twice": "the new token {token} is named twice: name it once, as an ordinary token or as a special one",
+    "descriptions_missing": "init_special_tokens = {way} starts from descriptions, and there are none: set "
+    "new_special_tokens_config, or choose noise_init",
+    "descriptions_unused": "the descriptions of new_special_tokens_config are not used with init_special_tokens = "
+    "noise_init: choose desc_init",
+    "quantization_and_resize_vocab": "{growing} grows the embeddings, which is known to work with quantization_method "
+    "bnb alone, not with {method}: choose bnb",
+    "oft_and_new_tokens": "{growing} needs new embeddings, and oft cannot train single rows of them: choose lora, or "
+    "name embed_tokens and lm_head in additional_target",
+    "lora_on_embeddings_with_rows": "{name} trains rows of the embeddings, which cannot have a LoRA matrix too: take "
+    "them out of lora_target, or name them in additional_target",
+    "rows_in_whole_matrix": "additional_target trains embed_tokens as a whole, so that trainable_tokens adds nothing: "
+    "remove one",
     # stages
     "ppo_without_reward_model": "stage ppo needs reward_model: name the model that gives the rewards",
     "ppo_reward_adapter": "reward_model_type lora puts the reward adapter upon the same base, which needs "

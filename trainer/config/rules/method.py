@@ -22,7 +22,6 @@ def quantized_base(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     if bits is None:
         return
     key = "quantization.quantization_bit"
-    unset: dict[str, object] = {key: None}
     if method not in ("lora", "oft"):
         fields = (key, "method.finetuning_type")
         yield error("quantization_needs_adapter", *fields, change={"method.finetuning_type": "lora"}, method=method)
@@ -44,9 +43,6 @@ def quantized_base(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     if recipe.train.do_train and quantization.quantization_device_map is not None:
         fields = ("quantization.quantization_device_map", "train.do_train")
         yield error("quantization_device_map_in_training", *fields, change={fields[0]: None})
-    for growing in ("resize_vocab", "add_tokens", "add_special_tokens"):
-        if recipe.value(f"model.{growing}"):
-            yield error("quantization_and_resize_vocab", f"model.{growing}", key, change=unset, growing=growing)
 
 
 def quantized_base_and_adapters(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:

@@ -48,8 +48,12 @@ class LoraTable(Table):
     output layer. The older name `target_modules` is understood."""
 
     additional_target: Annotated[TextList, Form("advanced")] = []
-    """Layers that are trained whole and saved with the adapter, such as `["embed_tokens", "lm_head"]` after adding
-    tokens."""
+    """Layers that are trained whole and saved with the adapter, such as `["embed_tokens", "lm_head"]`."""
+
+    trainable_tokens: Annotated[TextList, Form()] = []
+    """Tokens of the vocabulary whose embeddings are trained too, by text (`<|im_end|>`) or number, for a few bytes
+    each. Use it for tokens that the base model hardly knows, such as those of a chat template. New tokens are trained
+    anyway."""
 
     loraplus_lr_ratio: Annotated[float | None, Field(gt=0), LATER] = None
     """LoRA+: how many times larger the learning rate of matrix B is than that of A, often 16. Unset: the same."""

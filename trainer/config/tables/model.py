@@ -30,28 +30,34 @@ class ModelTable(Table):
     """Where downloaded models and data sets are kept. Unset: the Hugging Face cache (`HF_HOME`). Change it when the
     home disk is small."""
 
-    use_fast_tokenizer: Annotated[bool, RARE] = True
-    """Use the tokenizer written in Rust. The slow one is only for old models that have no other."""
+    use_fast_tokenizer: Annotated[bool, Form()] = True
+    """Use the tokenizer written in Rust. There is no other any more: transformers 5 dropped those written in Python."""
 
-    resize_vocab: Annotated[bool, LATER] = False
-    """Grow the embedding matrix to the tokenizer's size. Needed after adding tokens; the new rows are trained."""
+    resize_vocab: Annotated[bool, Form("advanced")] = False
+    """Grow the embeddings to the tokenizer's size; they never shrink, and are not rounded up to a multiple of 64. The
+    new rows are trained: alone and saved with a LoRA adapter, with the whole matrix otherwise."""
 
-    split_special_tokens: Annotated[bool, RARE] = False
-    """Read special tokens that stand in the data as plain text, so that a row cannot fake the end of a turn."""
+    split_special_tokens: Annotated[bool, LATER] = False
+    """Read special tokens that stand in the words of a row, such as `<|im_end|>`, as plain text, so that a row cannot
+    fake the end of a turn. Those that the chat template writes stay special, unlike with transformers' own switch of
+    this name, and so do the marks of thoughts."""
 
-    add_tokens: Annotated[TextList, LATER] = []
-    """Ordinary tokens to add to the vocabulary. Turns `resize_vocab` on."""
+    add_tokens: Annotated[TextList, Form("advanced")] = []
+    """Ordinary tokens to add to the vocabulary, which answers show. They are found in the text whatever stands around
+    them. Turns `resize_vocab` on."""
 
-    add_special_tokens: Annotated[TextList, LATER] = []
-    """Special tokens to add to the vocabulary; they are never split. Turns `resize_vocab` on. The older name
-    `new_special_tokens` is understood."""
+    add_special_tokens: Annotated[TextList, Form("advanced")] = []
+    """Special tokens to add to the vocabulary: marks that chat and exports leave out of the text of answers. Turns
+    `resize_vocab` on. The older name `new_special_tokens` is understood."""
 
-    new_special_tokens_config: Annotated[str | None, RARE] = None
-    """A YAML file that gives each new token a description, from which its embedding starts."""
+    new_special_tokens_config: Annotated[str | None, Form()] = None
+    """A YAML file of lines `token: description` for new tokens, from which their embeddings start (see
+    `init_special_tokens`). A token that is in neither list above is added as a special one."""
 
-    init_special_tokens: Annotated[Literal["noise_init", "desc_init", "desc_init_w_noise"], RARE] = "noise_init"
-    """How embeddings of new tokens start: `noise_init` is the mean of all embeddings with noise, `desc_init` the mean
-    over the token's description, `desc_init_w_noise` that with noise."""
+    init_special_tokens: Annotated[Literal["noise_init", "desc_init", "desc_init_w_noise"], Form()] = "noise_init"
+    """What the embeddings of all new tokens start from. `noise_init`: the mean of all embeddings, with noise as large
+    as they differ. `desc_init`: the mean over the words of the token's description; `desc_init_w_noise`: that with a
+    tenth of the noise."""
 
     model_revision: Annotated[str, Form()] = "main"
     """Branch, tag or commit of the model on the hub. Set a commit to train on the same weights next year."""
@@ -126,3 +132,13 @@ class ModelTable(Table):
 
     trust_remote_code: Annotated[bool, RARE] = False
     """Run Python code that comes with a model. Code from a hub can do all that you can do: it stays off here."""
+
+    @property
+    def adding_tokens(self) -> str | None:
+        """The first parameter that adds tokens to the vocabulary, or None."""
+        named = {
+            "add_tokens": self.add_tokens,
+            "add_special_tokens": self.add_special_tokens,
+            "new_special_tokens_config": self.new_special_tokens_config,
+        }
+        return next((name for name, value in named.items() if value), None)

@@ -17,6 +17,7 @@ from trainer.config import Recipe
 from trainer.errors import UserError
 from trainer.model.load import attention_name, base_model_path, compute_dtype
 from trainer.model.prepare import prepare_model
+from trainer.model.vocabulary import finish_adapter, grow_vocabulary
 from trainer.run.messages import silent
 
 
@@ -70,6 +71,7 @@ def build_blueprint(recipe: Recipe, config: Any, *, checkpointing: bool) -> Any:
     config._attn_implementation = attention_name(recipe)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=compute_dtype(recipe))
+        grow_vocabulary(model, recipe, silent)
         add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
         model = _prepared(model, recipe)
     model.config.use_cache = False
@@ -87,6 +89,7 @@ def _prepared(model: Any, recipe: Recipe) -> Any:
     if not adapters:
         return prepare_model(model, recipe, silent)
     model = get_peft_model(model, PeftConfig.from_pretrained(adapters[-1]))
+    finish_adapter(model)
     if not recipe.method.pure_bf16:
         for parameter in model.parameters():
             if parameter.requires_grad:

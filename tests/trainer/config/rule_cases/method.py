@@ -16,12 +16,6 @@ METHOD_CASES: tuple[Case, ...] = (
         lora__pissa_init=True,
     ),
     case(
-        "quantization_and_resize_vocab",
-        "add_tokens grows the embeddings, which quantization_bit forbids",
-        quantization__quantization_bit=4,
-        model__add_tokens=["a"],
-    ),
-    case(
         "quantization_and_adapters",
         "adapter_name_or_path names 2",
         quantization__quantization_bit=4,
