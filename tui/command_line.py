@@ -20,7 +20,7 @@ from typing import cast
 from trainer.errors import UserError
 from tui.locale import LANGUAGES, set_language, text
 
-# Command -> the file in `tui/commands/` that has a function of the command's name.
+# Command -> the file in `tui/commands/` that has a function of the command's name (`import_preset` for `import`).
 COMMANDS: dict[str, str] = {
     "demo": "demo",
     "train": "train",
@@ -35,6 +35,8 @@ COMMANDS: dict[str, str] = {
     "data": "data",
     "estimate": "estimate",
     "presets": "presets",
+    "import": "import_export",
+    "export-config": "import_export",
     "params": "params",
     "doctor": "doctor",
     "paths": "paths",
@@ -82,7 +84,8 @@ def _run(words: list[str]) -> int:
     if name is None:
         return _open_cockpit()
     module = importlib.import_module(f"tui.commands.{COMMANDS[name]}")
-    command = cast(Callable[[Namespace], int], getattr(module, name))
+    function = "import_preset" if name == "import" else name.replace("-", "_")
+    command = cast(Callable[[Namespace], int], getattr(module, function))
     return command(parsed)
 
 

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.config.finding import Finding
+from trainer.config.llamafactory.convert import import_file
+from trainer.config.llamafactory.source import is_llamafactory
 from trainer.config.overrides import apply_overrides
 from trainer.config.parameter import parameter, parameters
 from trainer.config.preset_text import UNSET, PresetText, Values, read_preset_text
@@ -39,6 +42,8 @@ class Preset:
     """What is set in the file, in those below it and by overrides; defaults are not in it."""
     recipe: Recipe
     description: str
+    findings: tuple[Finding, ...] = ()
+    """What is to be said about a LLaMA-Factory file that was read as a preset."""
 
     def changed_from(self, other: Preset | None) -> tuple[Change, ...]:
         """What differs from another preset; from all defaults when there is none."""
@@ -67,34 +72,64 @@ class PresetInfo:
 def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Preset:
     """A preset by name (yours before the shipped ones) or path, with `key=value` overrides laid over it.
 
+    A `.yaml`, `.yml` or `.json` file is read as LLaMA-Factory's, with its defaults where ours differ.
+
     Raises:
         UserError: it is missing (with a near match) or broken (line and column).
         PresetErrors: it has unknown keys or wrong values; all of them.
     """
     path = _find(str(name_or_path))
+    if is_llamafactory(path):
+        made = import_file(path)
+        origins = {key: Origin(path, line) for key, line in made.lines.items()}
+        read = _Read(path.stem, path, (), made.values, origins, "", tuple(made.findings))
+        return _with_overrides(read, overrides, list(made.problems), whole=True)
     chain, missing = _chain(path)
     problems = [problem for text in chain for problem in text.problems]
     values, origins = _merged(chain)
-    changed = apply_overrides(values, ())
+    name = path.stem if path.name != "recipe.toml" else path.parent.name
+    below = tuple(text.path.stem for text in chain[1:])
+    read = _Read(name, path, below, values, origins, chain[0].description, ())
+    problems = [*([missing] if missing else []), *problems]
+    # Without what it builds upon, everything would seem to be missing.
+    return _with_overrides(read, overrides, problems, whole=not missing)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What stands in a preset and all below it, before it is checked."""
+
+    name: str
+    path: Path
+    extends: tuple[str, ...]
+    values: Values
+    origins: dict[str, Origin]
+    description: str
+    findings: tuple[Finding, ...]
+
+
+def _with_overrides(read: _Read, overrides: Sequence[str], problems: list[UserError], *, whole: bool) -> Preset:
+    """The checked preset; `whole`: enough of it is there to be shown beside its mistakes."""
+    changed = apply_overrides(read.values, ())
     for override in overrides:
         try:
             changed = apply_overrides(changed, [override])
         except UserError as error:
             problems.append(error)
     translate_values(changed)
-    kept = {key: origin for key, origin in origins.items() if _same(values, changed, key)}
+    kept = {key: origin for key, origin in read.origins.items() if _same(read.values, changed, key)}
     recipe, wrong = validated_in_part(changed, kept)
     preset = Preset(
-        name=path.stem if path.name != "recipe.toml" else path.parent.name,
-        path=path,
-        extends=tuple(text.path.stem for text in chain[1:]),
+        name=read.name,
+        path=read.path,
+        extends=read.extends,
         values={table: content for table, content in changed.items() if content},
         recipe=recipe,
-        description=chain[0].description,
+        description=read.description,
+        findings=read.findings,
     )
-    if problems := [*([missing] if missing else []), *problems, *wrong]:
-        # Without what it builds upon, everything would seem to be missing.
-        raise PresetErrors(problems, None if missing else preset)
+    if problems := [*problems, *wrong]:
+        raise PresetErrors(problems, preset if whole else None)
     return preset
 
 
@@ -165,11 +200,14 @@ def _info(path: Path, *, shipped: bool) -> PresetInfo:
 
 def _find(name: str, *, beside: Path | None = None) -> Path:
     """The file of a name or path; names are also looked up beside the file that mentions them."""
-    if name.endswith(".toml") or "/" in name:
+    if name.endswith(".toml") or "/" in name or is_llamafactory(Path(name)):
         given = Path(name).expanduser()
         path = given if given.is_absolute() or beside is None else beside.parent / given
         if path.is_dir() and (path / "recipe.toml").is_file():
             path = path / "recipe.toml"
+        if beside is not None and is_llamafactory(path):
+            hint = f"Make a preset of it first: `trimtab import {name}`."
+            raise UserError("a preset cannot build upon a LLaMA-Factory file", file=path, hint=hint)
         if path.is_dir():
             raise UserError("this is a folder, not a preset", file=path, hint="Name a .toml file in it.")
         if not path.is_file():

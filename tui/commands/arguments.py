@@ -19,7 +19,7 @@ _GROUPS = {
     "start": ("demo", "train", "resume"),
     "watch": ("attach", "runs", "status", "stop", "delete"),
     "talk": ("chat",),
-    "prepare": ("check", "data", "estimate", "presets", "params", "doctor", "paths"),
+    "prepare": ("check", "data", "estimate", "presets", "import", "export-config", "params", "doctor", "paths"),
 }
 # Stands before words that must not be taken for options; no word of a command line can hold it.
 _SHIELD = "\0"
@@ -110,7 +110,7 @@ class Parser(argparse.ArgumentParser):
 
     def _own_help(self, name: str) -> str:
         group, _, action = self.command.partition(" ")
-        return _help(f"{action}_{name}", f"{group}_commands") if action else _help(f"{group}_{name}")
+        return _help(f"{action}_{name}", f"{group}_commands") if action else _help(f"{group}_{name}".replace("-", "_"))
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Raise instead of printing the usage: one line, with the place to look."""
@@ -161,7 +161,7 @@ def _top() -> Parser:
     for group, names in _GROUPS.items():
         section = parser.add_argument_group(text(f"command_line.group_{group}"))
         for name in names:
-            section.add_argument(name, nargs="?", help=_help(f"{name}_summary"))
+            section.add_argument(name, nargs="?", help=_help(f"{name}_summary".replace("-", "_")))
     parser.epilog = text("command_line.epilog")
     return parser
 
@@ -222,6 +222,20 @@ def _check(parser: Parser) -> None:
     parser.flag("json")
 
 
+def _import(parser: Parser) -> None:
+    parser.word("file", "FILE")
+    parser.option("output", "FILE", short="-o")
+    parser.flag("replace")
+
+
+def _export_config(parser: Parser) -> None:
+    parser.word("preset", "PRESET")
+    parser.settings()
+    parser.flag("llamafactory")
+    parser.option("output", "FILE", short="-o")
+    parser.flag("replace")
+
+
 def _params(parser: Parser) -> None:
     parser.word("name", "NAME", nargs="?")
     parser.flag("json")
@@ -244,6 +258,8 @@ _FILL: dict[str, Callable[[Parser], None]] = {
     "check": _check,
     "estimate": _check,
     "presets": _only_json,
+    "import": _import,
+    "export-config": _export_config,
     "params": _params,
     "doctor": _only_json,
     "paths": _only_json,

@@ -64,6 +64,7 @@ def examine(name: str, settings: Sequence[str]) -> Examined:
     # About a value that could not be read there is nothing more to say: its default stands in for it here.
     unread = {field for finding in refused for field in finding.fields}
     findings = [*refused, *(finding for finding in findings if not unread.intersection(finding.fields))]
+    findings += preset.findings
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return Examined(preset, resolve(preset.recipe, hardware), tuple(findings))
 
@@ -81,6 +82,11 @@ def _read(name: str, settings: Sequence[str]) -> tuple[Preset | None, tuple[Find
 def _refused(problem: UserError) -> Finding:
     known = problem.field is not None and find_parameter(problem.field) is not None
     return Finding("refused", "error", (str(problem.field),) if known else (), str(problem))
+
+
+def is_told_at_start(finding: Finding) -> bool:
+    """Whether who starts a run reads it: what is wrong, and all that was made of a LLaMA-Factory file."""
+    return finding.severity != "info" or finding.id.startswith("import_")
 
 
 def print_findings(findings: Sequence[Finding], *, to_errors: bool = False) -> None:

@@ -8,6 +8,7 @@ from trainer.config import Recipe, apply_overrides, load_preset
 from trainer.config.spellings import translate_values
 from trainer.config.validation import validated
 from trainer.errors import UserError
+from tui.commands.check import print_findings
 from tui.locale import text
 
 STAGES = ("pt", "sft", "rm", "dpo", "kto", "ppo")
@@ -27,7 +28,9 @@ def recipe_of(arguments: Namespace) -> Recipe:
     words = [f"{name}={value}" for name, value in options.items() if value is not None]
     words += arguments.settings
     if arguments.preset is not None:
-        recipe = load_preset(arguments.preset, words).recipe
+        preset = load_preset(arguments.preset, words)
+        print_findings([finding for finding in preset.findings if finding.severity != "info"], to_errors=True)
+        recipe = preset.recipe
     else:
         values = apply_overrides({}, words)
         translate_values(values)

@@ -16,6 +16,7 @@ import tomlkit
 from trainer.config import Hardware, load_preset, resolve
 from trainer.errors import UserError
 from tui.commands import output
+from tui.commands.check import print_findings
 from tui.forms.entry import toml_text
 from tui.locale import text
 
@@ -41,7 +42,9 @@ def ask_worker(preset: str, settings: list[str]) -> dict[str, Any]:
     Raises:
         UserError: the preset cannot be read, or the worker refused; its own words.
     """
-    recipe = resolve(load_preset(preset, settings).recipe, Hardware.detect()).recipe
+    loaded = load_preset(preset, settings)
+    print_findings([finding for finding in loaded.findings if finding.severity != "info"], to_errors=True)
+    recipe = resolve(loaded.recipe, Hardware.detect()).recipe
     done = subprocess.run(
         [sys.executable, "-P", "-m", "trainer", "estimate"],
         input=tomlkit.dumps(recipe.model_dump(mode="json", exclude_none=True)),

@@ -43,10 +43,10 @@ def start_run(preset: str, settings: Sequence[str], *, name: str | None) -> RunD
     Raises:
         UserError: the name is taken, or the runs folder cannot be written.
     """
-    from tui.commands.check import examine, print_findings
+    from tui.commands.check import examine, is_told_at_start, print_findings
 
     examined = examine(preset, settings)
-    print_findings([finding for finding in examined.findings if finding.severity != "info"], to_errors=True)
+    print_findings([finding for finding in examined.findings if is_told_at_start(finding)], to_errors=True)
     if not examined.good or examined.preset is None or examined.resolved is None:
         return None
     warn_of_others()

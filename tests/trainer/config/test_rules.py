@@ -8,6 +8,7 @@ import pytest
 
 from tests.trainer.config.rule_cases import CASES, TWO_GPUS, Case
 from trainer.config import Finding, Recipe, check
+from trainer.config.llamafactory import IMPORT_TEXTS
 from trainer.config.rules import MESSAGES
 from trainer.data.findings import FINDING_TEXTS
 from trainer.run.messages import RUN_TEXTS
@@ -62,7 +63,7 @@ def test_errors_come_first_and_a_refused_value_is_not_also_called_idle() -> None
 def test_every_text_has_its_chinese_one_with_the_same_placeholders() -> None:
     chinese = tomllib.loads(CHINESE.read_text(encoding="utf-8"))
     assert {rule: placeholders(text) for rule, text in chinese.items()} == {
-        rule: placeholders(text) for rule, text in {**MESSAGES, **FINDING_TEXTS, **RUN_TEXTS}.items()
+        rule: placeholders(text) for rule, text in {**MESSAGES, **FINDING_TEXTS, **RUN_TEXTS, **IMPORT_TEXTS}.items()
     }
 
 

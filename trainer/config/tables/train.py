@@ -188,8 +188,8 @@ class TrainTable(Table):
     fsdp_config: Annotated[str | dict[str, Any] | None, RARE] = None
     """FSDP settings: a JSON file or an inline table."""
 
-    ddp_timeout: Annotated[int, Field(ge=1), Form(unit="seconds", available=False)] = 1800
-    """How long GPUs wait for each other before the run counts as failed."""
+    ddp_timeout: Annotated[int, Field(ge=1), Form(unit="seconds")] = 1800
+    """How long GPUs wait for each other before the run counts as failed. A run on one has nobody to wait for."""
 
     ddp_find_unused_parameters: Annotated[bool | None, RARE] = None
     """Look for weights without gradient in each step of a run on several GPUs. Unset: only where needed."""
