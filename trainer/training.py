@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from trainer.config import Hardware, Recipe
 from trainer.data import DataReport, prepare
 from trainer.data.check import findings_at_start
+from trainer.data.model_folder import recipe_hub_model, recipe_model_folder
 from trainer.engine.redaction import redact_output
 from trainer.errors import UserError
 from trainer.run import Checkpoint, ResumeEvent, RunDirectory
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 def train(folder: Path, *, resume: bool) -> int:
     """Train the run in `folder`; returns the exit code: 0 finished or stopped, 1 failed."""
+    from trainer.engine.preparation import PreparationStopped
     from trainer.engine.session import RunSession
 
     redact_output()
@@ -34,6 +36,9 @@ def train(folder: Path, *, resume: bool) -> int:
     session.watch_signals()
     try:
         return _train(session, resume=resume)
+    except PreparationStopped:
+        session.end("stopped", words("run_stopped_unsaved", reason=session.stop_reason, step=0), _step(session))
+        return 0
     except UserError as error:
         session.end("failed", words("run_refused", problem=str(error)), _step(session))
     except Exception as error:
@@ -52,6 +57,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
     if data.stream is None:
         for finding in findings_at_start(recipe, data.report):
             session.finding(finding.severity, finding)
+    _fetch_model(session, recipe)
     session.phase("preparing", "importing torch and the trainers")
     _choose_device(session)
     # The rows are encoded: workers that are forked from here on need no threads of the tokenizer, and cannot have them.
@@ -62,7 +68,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
     from trainer.engine.live import EvaluationInterrupted, LiveControl, StopTraining
     from trainer.engine.resume import checkpoint_to_resume, settings_journal
     from trainer.engine.run_trainer import NotFinite
-    from trainer.model.load import base_model_path
+    from trainer.model.load import base_model_name
 
     checkpoint = checkpoint_to_resume(session, recipe.train.resume_from_checkpoint, resume=resume)
     trainer = build_trainer(session, recipe, data)
@@ -73,7 +79,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
             "run": session.run.name,
             "stage": recipe.method.stage,
             "finetuning_type": recipe.method.finetuning_type,
-            "base_model": base_model_path(recipe),
+            "base_model": base_model_name(recipe),
             "adapters": list(recipe.model.adapter_name_or_path or []),
         },
         keep=recipe.train.save_total_limit,
@@ -108,6 +114,19 @@ def _train(session: RunSession, *, resume: bool) -> int:
     else:
         session.end("finished", _summary(trainer, step), step)
     return 0
+
+
+def _fetch_model(session: RunSession, recipe: Recipe) -> None:
+    """Download the model, if it is one of a hub and not here yet, and say which state of it is used."""
+    from trainer.engine.preparation import DownloadNews
+
+    model = recipe_hub_model(recipe)
+    if model is None or Path(str(recipe.model.model_name_or_path)).is_dir():
+        return
+    session.phase("preparing", f"looking for {model.name}")
+    folder = recipe_model_folder(recipe, progress=DownloadNews(session))
+    session.status.update(rows=0, total_rows=0)
+    session.finding("info", words("run_hub_model", model=str(model), state=folder.name[:12], folder=str(folder)))
 
 
 def _all_steps_done(checkpoint: Checkpoint, recipe: Recipe) -> bool:

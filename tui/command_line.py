@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "chat": "chat",
     "check": "check",
     "data": "data",
+    "download": "download",
     "estimate": "estimate",
     "presets": "presets",
     "import": "import_export",

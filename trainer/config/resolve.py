@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from trainer.config.hardware import Hardware
+from trainer.config.model_names import is_hub_name, prefers_modelscope
 from trainer.config.recipe import Recipe
 
 
@@ -122,6 +123,13 @@ def _greater_is_better(recipe: Recipe, _: Hardware) -> Choice | None:
     return Choice(not less, f"{metric} shall {'fall' if less else 'rise'}")
 
 
+def _model_hub(recipe: Recipe, _: Hardware) -> Choice | None:
+    name = recipe.model.model_name_or_path
+    if name is None or "://" in name or not is_hub_name(name) or not prefers_modelscope():
+        return None
+    return Choice("modelscope", "USE_MODELSCOPE_HUB is set")
+
+
 def _packing(recipe: Recipe, _: Hardware) -> Choice | None:
     return Choice(True, "pre-training fills every sequence") if recipe.method.stage == "pt" else None
 
@@ -138,4 +146,5 @@ _CHOOSERS: dict[str, Callable[[Recipe, Hardware], Choice | None]] = {
     "train.metric_for_best_model": _best_metric,
     "train.greater_is_better": _greater_is_better,
     "data.packing": _packing,
+    "model.model_hub": _model_hub,
 }

@@ -1,61 +1,130 @@
-"""Finds the folder of a model: a path, the shipped demo model, or the Hugging Face cache. Not for loading weights."""
+"""Finds the folder of a model: a path, the shipped demo model, what is here of a hub, or what is fetched from there.
+
+Not for loading weights.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from trainer.config import resolve_model_path
+from trainer.config import Recipe, resolve_model_path
+from trainer.config.model_names import HubModel, hub_model
+from trainer.data.hub.models import DownloadProgress, cached_snapshot, fetch_model
+from trainer.data.model_files import check_model_files
 from trainer.data.registry import near_match
 from trainer.errors import UserError
-from trainer.paths import hugging_face_cache
 
 _SHIPPED = "shipped:"
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
 
 def find_model_folder(
-    name: str | None, *, cache_dir: str | None = None, revision: str | None = None, download: bool = False
+    name: str | None,
+    *,
+    cache_dir: str | None = None,
+    revision: str | None = None,
+    hub: str | None = None,
+    download: bool = False,
 ) -> Path:
-    """The folder that holds the tokenizer of the model `name`.
+    """The folder that holds config and tokenizer of the model `name`; its weights may be missing.
 
-    `shipped:demo_model` is the folder beside the shipped data. A hub id is looked for in the Hugging Face cache; with
-    `download`, its tokenizer files (not the weights) are fetched when they are not there.
+    `shipped:demo_model` is the folder beside the shipped data. A model of a hub is looked for in its cache; with
+    `download`, config and tokenizer are fetched when they are not there.
 
     Raises: UserError when there is no such folder (with a near match among its neighbours) or no such cached model.
     """
+    place = _local_or_hub(name, revision, hub)
+    if isinstance(place, Path):
+        return place
+    cached = cached_snapshot(place, cache_dir)
+    if cached is not None and (cached / "config.json").exists():
+        return cached
+    if download:
+        return fetch_model(place, cache_dir=cache_dir, weights=False)
+    raise UserError(
+        f"neither a folder nor a model in the {_HUB_NAMES[place.hub]} cache",
+        field="model_name_or_path",
+        value=name,
+        hint=_neighbour(Path(resolve_model_path(str(name))))
+        or "It will be downloaded when the training starts, if the hub can be reached",
+    )
+
+
+def whole_model_folder(
+    name: str | None,
+    *,
+    cache_dir: str | None = None,
+    revision: str | None = None,
+    hub: str | None = None,
+    refresh: bool = False,
+    progress: DownloadProgress | None = None,
+) -> Path:
+    """The folder of the model `name` with its weights, which are fetched from the hub when they are not here.
+
+    What is whole here is used without asking the hub, at the state that it had when it was fetched; with `refresh` the
+    hub is asked for a newer one. A folder of one's own is not looked into.
+
+    Raises: UserError; what `progress` raises.
+    """
+    place = _local_or_hub(name, revision, hub)
+    if isinstance(place, Path):
+        return place
+    cached = None if refresh else cached_snapshot(place, cache_dir)
+    if cached is not None and is_whole(cached):
+        return cached
+    return fetch_model(place, cache_dir=cache_dir, progress=progress)
+
+
+def recipe_model_folder(recipe: Recipe, *, progress: DownloadProgress | None = None) -> Path:
+    """The folder of a recipe's model with its weights, as `whole_model_folder`."""
+    model = recipe.model
+    return whole_model_folder(
+        model.model_name_or_path,
+        cache_dir=model.cache_dir,
+        revision=model.model_revision,
+        hub=model.model_hub,
+        progress=progress,
+    )
+
+
+def recipe_hub_model(recipe: Recipe) -> HubModel | None:
+    """The model of a recipe on its hub; None for folders."""
+    model = recipe.model
+    if not model.model_name_or_path:
+        return None
+    return hub_model(model.model_name_or_path, hub=model.model_hub, revision=model.model_revision)
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether all files are there that a model, or an adapter, is loaded from."""
+    if (folder / "adapter_model.safetensors").exists():
+        return True
+    try:
+        check_model_files(folder)
+    except UserError:
+        return False
+    return True
+
+
+_HUB_NAMES = {"huggingface": "Hugging Face", "modelscope": "ModelScope"}
+
+
+def _local_or_hub(name: str | None, revision: str | None, hub: str | None) -> Path | HubModel:
+    """Raises: UserError for what is neither a folder nor a name of a hub."""
     if not name:
         hint = "Set model_name_or_path to a model folder or a hub id"
         raise UserError("no model is chosen", field="model_name_or_path", hint=hint)
     folder = Path(resolve_model_path(name))
     if folder.is_dir():
         return folder
-    if name.startswith(_SHIPPED) or not _looks_like_hub_id(name):
+    found = hub_model(name, hub=hub, revision=revision)
+    if found is None:
         raise UserError(
             "the model folder does not exist",
             field="model_name_or_path",
             value=name,
             hint=_neighbour(folder) or "Check the path, or give a hub id (owner/name)",
         )
-    cached = _cached_snapshot(name, cache_dir, revision)
-    if cached is not None:
-        return cached
-    if download:
-        return _download(name, cache_dir, revision)
-    raise UserError(
-        "neither a folder nor a model in the Hugging Face cache",
-        field="model_name_or_path",
-        value=name,
-        hint=_neighbour(folder) or "It will be downloaded when the training starts, if the hub can be reached",
-    )
-
-
-def is_hub_id(name: str | None) -> bool:
-    """Whether `name` can only be a model of the hub: no such folder here, and of the form owner/name."""
-    return bool(name) and not Path(str(name)).expanduser().exists() and _looks_like_hub_id(str(name))
-
-
-def _looks_like_hub_id(name: str) -> bool:
-    return name.count("/") == 1 and not name.startswith((".", "/", "~", _SHIPPED)) and not name.endswith("/")
+    return found
 
 
 def _neighbour(folder: Path) -> str:
@@ -69,26 +138,3 @@ def _neighbour(folder: Path) -> str:
         return ""
     match = near_match(folder.name, names)
     return f"{match} (in {parent})" if match else ""
-
-
-def _cached_snapshot(name: str, cache_dir: str | None, revision: str | None) -> Path | None:
-    """The newest known snapshot in the cache's own layout; read by hand, because importing the hub client is slow."""
-    base = (Path(cache_dir).expanduser() if cache_dir else hugging_face_cache()) / f"models--{name.replace('/', '--')}"
-    reference = base / "refs" / (revision or "main")
-    commit = reference.read_text().strip() if reference.is_file() else revision
-    snapshot = base / "snapshots" / (commit or "")
-    return snapshot if commit and (snapshot / "tokenizer.json").is_file() else None
-
-
-def _download(name: str, cache_dir: str | None, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-
-    try:
-        patterns = [*_TOKENIZER_FILES, "additional_chat_templates/*", "config.json"]
-        return Path(snapshot_download(name, revision=revision, cache_dir=cache_dir, allow_patterns=patterns))
-    except Exception as error:
-        # The client raises a dozen types (network, missing repository, gated, offline mode); each ends the same way.
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        hint = "Check the name and the network, or download the model and give its folder"
-        message = f"cannot be fetched from the hub ({first})"
-        raise UserError(message, field="model_name_or_path", value=name, hint=hint) from error

@@ -44,7 +44,7 @@ def _parameters(recipe: Recipe) -> float:
     model = recipe.model
     name = str(model.model_name_or_path)
     try:
-        folder = find_model_folder(name, cache_dir=model.cache_dir, revision=model.model_revision)
+        folder = find_model_folder(name, cache_dir=model.cache_dir, revision=model.model_revision, hub=model.model_hub)
     except UserError:
         counted = 0
     else:

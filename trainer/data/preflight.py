@@ -4,12 +4,13 @@ tells (`trainer.config.check`)."""
 from __future__ import annotations
 
 from trainer.config import Finding, Hardware, Recipe
+from trainer.config.model_names import is_hub_name
 from trainer.data.check import findings_of_all, nothing_left_by_val_size, read_sets
 from trainer.data.dataset import held_rows
 from trainer.data.encode import missing_template
 from trainer.data.findings import finding
 from trainer.data.model_files import check_model_files
-from trainer.data.model_folder import find_model_folder, is_hub_id
+from trainer.data.model_folder import find_model_folder
 from trainer.data.model_size import large_for_processor
 from trainer.data.pipeline import PipelineOptions
 from trainer.data.prepare import recipe_tokenizer
@@ -62,7 +63,7 @@ def _tokenizer(recipe: Recipe, findings: list[Finding]) -> TextTokenizer | None:
         _check_files(recipe)
         tokenizer = recipe_tokenizer(recipe)
     except UserError as error:
-        if is_hub_id(name) and error.file is None:
+        if is_hub_name(name) and error.file is None:
             findings.append(finding("model_not_local", "info", key, model=name))
         else:
             findings.append(finding("model_unusable", "error", key, model=name, problem=str(error)))
@@ -78,5 +79,5 @@ def _check_files(recipe: Recipe) -> None:
     """Raises: UserError when the model is not there, or not whole."""
     model = recipe.model
     name = str(model.model_name_or_path)
-    folder = find_model_folder(name, cache_dir=model.cache_dir, revision=model.model_revision)
-    check_model_files(folder, weights_may_follow=is_hub_id(name))
+    folder = find_model_folder(name, cache_dir=model.cache_dir, revision=model.model_revision, hub=model.model_hub)
+    check_model_files(folder, weights_may_follow=is_hub_name(name))

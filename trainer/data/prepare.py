@@ -48,7 +48,11 @@ def recipe_tokenizer(recipe: Recipe, *, download: bool = False) -> TextTokenizer
     """
     model = recipe.model
     folder = find_model_folder(
-        model.model_name_or_path, cache_dir=model.cache_dir, revision=model.model_revision, download=download
+        model.model_name_or_path,
+        cache_dir=model.cache_dir,
+        revision=model.model_revision,
+        hub=model.model_hub,
+        download=download,
     )
     return load_tokenizer(folder, recipe.data.template, recipe.data.tool_format, new_tokens(recipe))
 

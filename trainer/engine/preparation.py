@@ -1,13 +1,64 @@
-"""How far the preparation of the rows is, for the dashboard and the command line. Not for events: the status has it."""
+"""How far the preparation is (a download, then the rows), for the dashboard and the command line.
+
+Not for events: the status has it.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
+from trainer.data.hub.models import Download
+from trainer.run import CommandResultEvent
+
 from .session import RunSession
 
 _EVERY_SECONDS = 2.0
+_MEGABYTE = 1_000_000
+
+
+class PreparationStopped(Exception):
+    """The user wants the run to stop while it is still being prepared."""
+
+
+class DownloadNews:
+    """Called while a model is fetched; tells the run's status every two seconds, and obeys a stop at once."""
+
+    def __init__(self, session: RunSession, clock: Callable[[], float] = time.monotonic) -> None:
+        self._session = session
+        self._clock = clock
+        self._said = clock() - _EVERY_SECONDS
+
+    def __call__(self, download: Download) -> None:
+        """Raises: PreparationStopped."""
+        self._obey()
+        now = self._clock()
+        if now - self._said >= _EVERY_SECONDS:
+            self._said = now
+            done, total = download.done // _MEGABYTE, download.total // _MEGABYTE
+            self._session.status.update(message=download_text(download), rows=done, total_rows=total)
+
+    def _obey(self) -> None:
+        for command in self._session.inbox.poll():
+            stops = command.verb == "stop"
+            text = "stopped" if stops else "the model is being downloaded"
+            self._session.events.write(
+                CommandResultEvent(command.number, command.verb, command.arguments, 0, accepted=stops, text=text)
+            )
+            if stops:
+                self._session.stop_reason = "stop command"
+        if self._session.stop_reason:
+            raise PreparationStopped
+
+
+def download_text(download: Download) -> str:
+    """The state in words: how much is here, how fast it comes, how long it takes."""
+    size = f"{download.done / 1e9:.2f} of {download.total / 1e9:.2f} GB"
+    if download.fetched <= 0 or not download.seconds or download.seconds_left is None:
+        return f"downloading {download.model.name}: {size}"
+    speed = download.fetched / download.seconds / _MEGABYTE
+    left = _duration(download.seconds_left)
+    return f"downloading {download.model.name}: {size}, {speed:.1f} MB/s, {left} left"
 
 
 class PreparationProgress:

@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from trainer.config import Recipe, resolve_model_path
+from trainer.data.model_folder import find_model_folder, recipe_hub_model, recipe_model_folder
 from trainer.errors import UserError
 from trainer.run.messages import Say
 
@@ -28,15 +29,28 @@ def attention_name(recipe: Recipe) -> str:
 
 
 def base_model_path(recipe: Recipe) -> str:
-    """Where the base model is: a folder or a hub id.
+    """The folder with config and tokenizer of the base model, fetched from its hub when they are not here.
 
     Raises:
-        UserError: when none is chosen.
+        UserError: when there is none, or it cannot be fetched.
     """
-    name = recipe.model.model_name_or_path
-    if not name:
-        raise UserError("no model is chosen", field="model_name_or_path", hint="Set it to a folder or a hub id.")
-    return resolve_model_path(name)
+    model = recipe.model
+    found = find_model_folder(
+        model.model_name_or_path,
+        cache_dir=model.cache_dir,
+        revision=model.model_revision,
+        hub=model.model_hub,
+        download=True,
+    )
+    return str(found)
+
+
+def base_model_name(recipe: Recipe) -> str:
+    """What checkpoints call the base model: its folder, or its name on the hub, which holds on any machine."""
+    on_hub = recipe_hub_model(recipe)
+    if on_hub is None:
+        return resolve_model_path(str(recipe.model.model_name_or_path))
+    return on_hub.name if on_hub.hub == "huggingface" and not on_hub.revision else str(on_hub)
 
 
 def load_model(recipe: Recipe, say: Say) -> Any:
@@ -45,14 +59,12 @@ def load_model(recipe: Recipe, say: Say) -> Any:
     Raises:
         UserError: when the folder or hub id cannot be loaded, with the loader's own reason.
     """
-    name = base_model_path(recipe)
+    name = str(recipe_model_folder(recipe))
     try:
         model = AutoModelForCausalLM.from_pretrained(
             name,
             dtype=compute_dtype(recipe),
             attn_implementation=attention_name(recipe),
-            revision=recipe.model.model_revision,
-            cache_dir=recipe.model.cache_dir,
             low_cpu_mem_usage=recipe.model.low_cpu_mem_usage,
             trust_remote_code=False,
         )
@@ -67,6 +79,9 @@ def load_model(recipe: Recipe, say: Say) -> Any:
             value=name,
             hint="Give a folder with config.json and safetensors that fit, or a hub id that can be reached.",
         ) from error
+    if (on_hub := recipe_hub_model(recipe)) is not None:
+        # Adapters write it down as their base; the folder of a cache means nothing elsewhere.
+        model.name_or_path = model.config._name_or_path = on_hub.name
     return model
 
 

@@ -23,9 +23,7 @@ def load_tokenizer(recipe: Recipe) -> Any:
     """
     name = base_model_path(recipe)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            name, revision=recipe.model.model_revision, cache_dir=recipe.model.cache_dir, trust_remote_code=False
-        )
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UserError(
             f"the tokenizer cannot be loaded: {first_line(error)}", field="model_name_or_path", value=name

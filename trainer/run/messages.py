@@ -12,6 +12,7 @@ from trainer.config import Severity
 
 RUN_TEXTS: dict[str, str] = {
     "run_parameters": "{trainable} of {total} parameters are trained ({percent} %)",
+    "run_hub_model": "the model is {model} at state {state}, in {folder}",
     "run_on_gpu": "training on {name}",
     "run_on_cpu": "training on the CPU, threads: {threads}",
     "run_one_gpu": "GPU 0 of {count} is used: training on several is not available yet. "

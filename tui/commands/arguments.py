@@ -19,7 +19,18 @@ _GROUPS = {
     "start": ("demo", "train", "resume"),
     "watch": ("attach", "runs", "status", "stop", "delete"),
     "talk": ("chat",),
-    "prepare": ("check", "data", "estimate", "presets", "import", "export-config", "params", "doctor", "paths"),
+    "prepare": (
+        "check",
+        "data",
+        "download",
+        "estimate",
+        "presets",
+        "import",
+        "export-config",
+        "params",
+        "doctor",
+        "paths",
+    ),
 }
 # Stands before words that must not be taken for options; no word of a command line can hold it.
 _SHIELD = "\0"
@@ -236,6 +247,15 @@ def _export_config(parser: Parser) -> None:
     parser.flag("replace")
 
 
+def _download(parser: Parser) -> None:
+    parser.word("model", "MODEL|PRESET")
+    parser.option("hub", "huggingface|modelscope")
+    parser.option("revision", "REVISION")
+    parser.option("cache-dir", "FOLDER")
+    parser.flag("refresh")
+    parser.flag("json")
+
+
 def _params(parser: Parser) -> None:
     parser.word("name", "NAME", nargs="?")
     parser.flag("json")
@@ -256,6 +276,7 @@ _FILL: dict[str, Callable[[Parser], None]] = {
     "delete": _delete,
     "chat": _chat,
     "check": _check,
+    "download": _download,
     "estimate": _check,
     "presets": _only_json,
     "import": _import,

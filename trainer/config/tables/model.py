@@ -16,19 +16,24 @@ class ModelTable(Table):
     """Which weights are tuned, and how they are loaded."""
 
     model_name_or_path: Annotated[str | None, Form("basic")] = None
-    """The model to tune: a folder with `config.json` and safetensors, or a name on the Hugging Face hub such as
-    `Qwen/Qwen3-8B`. `shipped:demo_model` is the small model that comes with trimtab."""
+    """The model to tune: a folder with `config.json` and safetensors, or a name on a hub such as `Qwen/Qwen3-8B`, which
+    is downloaded once. `shipped:demo_model` is the small model that comes with trimtab."""
 
     adapter_name_or_path: Annotated[TextList, Form("advanced", when=(WITH_ADAPTER,))] = []
     """Adapters to start from, as folders. All but the last are merged into the base weights; the last is trained on.
     Leave it empty to begin a new adapter."""
 
     adapter_folder: Annotated[str | None, RARE] = None
-    """A folder that holds the adapters named in `adapter_name_or_path`, where they lie below a common folder."""
+    """Where the adapters named in `adapter_name_or_path` lie: a folder above all of them, or, as in LLaMA-Factory, the
+    folder below each of them that holds the adapter itself."""
 
-    cache_dir: Annotated[str | None, Form()] = None
-    """Where downloaded models and data sets are kept. Unset: the Hugging Face cache (`HF_HOME`). Change it when the
-    home disk is small."""
+    model_hub: Annotated[Literal["huggingface", "modelscope"] | None, Form("advanced")] = None
+    """Where a name such as `Qwen/Qwen3-8B` is fetched from. Unset: ModelScope where `USE_MODELSCOPE_HUB=1` is set in
+    the environment, else the Hugging Face hub. `hf://owner/name` and `ms://owner/name` say it in the name itself."""
+
+    cache_dir: Annotated[str | None, Form("advanced")] = None
+    """Where downloaded models are kept. Unset: the Hugging Face cache (`HF_HOME`); for ModelScope a folder of our own.
+    Change it when the home disk is small."""
 
     use_fast_tokenizer: Annotated[bool, Form()] = True
     """Use the tokenizer written in Rust. There is no other any more: transformers 5 dropped those written in Python."""
@@ -60,7 +65,8 @@ class ModelTable(Table):
     tenth of the noise."""
 
     model_revision: Annotated[str, Form()] = "main"
-    """Branch, tag or commit of the model on the hub. Set a commit to train on the same weights next year."""
+    """Branch, tag or commit of the model on the hub; `main` is the newest on both. Set a commit to train on the same
+    weights next year."""
 
     low_cpu_mem_usage: Annotated[bool, Form()] = True
     """Load the weights without a second copy in memory. Turn it off only when a model cannot be loaded that way."""
@@ -131,7 +137,8 @@ class ModelTable(Table):
     """Write name, number format and trainable or not of every weight to the log before the first step."""
 
     trust_remote_code: Annotated[bool, RARE] = False
-    """Run Python code that comes with a model. Code from a hub can do all that you can do: it stays off here."""
+    """Run the Python code that comes with a model that transformers does not know. That code can do all that you can
+    do: it is run only after you have agreed to these very files (`trimtab trust MODEL`, or `t` in the form)."""
 
     @property
     def adding_tokens(self) -> str | None:

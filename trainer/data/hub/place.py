@@ -1,12 +1,14 @@
-"""What every place that data sets are fetched from can do, and the errors that are the same for all."""
+"""What every place that files are fetched from can do, and the errors that are the same for all."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, TypeGuard
 
@@ -14,6 +16,50 @@ from trainer.data.registry.entry import RemoteSource
 from trainer.errors import UserError
 
 _STORING = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a hub as its listing tells."""
+
+    name: str
+    size: int | None
+    """Bytes; None where the hub does not say."""
+    sha256: str | None = None
+    git_sha1: str | None = None
+    """What git calls the file; where there is no `sha256`."""
+
+    @property
+    def label(self) -> str:
+        """What tells this content from all others, as a name that it can be stored under."""
+        stated = self.sha256 or self.git_sha1
+        if stated and re.fullmatch("[0-9a-f]{40,64}", stated):
+            return stated
+        return hashlib.sha256(f"{self.name} {self.size} {stated}".encode()).hexdigest()
+
+
+class Answer(Protocol):
+    """The answer of a server, open for reading."""
+
+    status: int
+    """206 where it begins at the byte that was asked for, 200 where it begins at the first."""
+
+    def read1(self, size: int, /) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class ModelPlace(Protocol):
+    """One model at a hub."""
+
+    def files(self) -> tuple[str, tuple[RemoteFile, ...]]:
+        """The present state (a commit or a digest), and all files in it. Raises: UserError."""
+
+    def open(self, name: str, state: str, start: int) -> Answer:
+        """A file from the byte `start` on. Raises: OSError, http.client.HTTPException."""
+
+    def explained(self, error: Exception) -> UserError:
+        """What an error of `open` means."""
 
 
 class Place(Protocol):
@@ -29,6 +75,11 @@ class Place(Protocol):
         """The file of this name in this state, on this machine."""
 
 
+def is_inside(name: str) -> bool:
+    """Names from the network must not lead out of the cache."""
+    return bool(name) and not name.startswith("/") and ".." not in Path(name).parts
+
+
 def is_offline() -> bool:
     """Whether the environment forbids the network (`HF_HUB_OFFLINE=1`), which then holds for every hub."""
     asked = (os.environ.get("HF_HUB_OFFLINE", ""), os.environ.get("TRANSFORMERS_OFFLINE", ""))
@@ -39,28 +90,28 @@ def refuse_offline(source: RemoteSource) -> None:
     """Raises: UserError when the network is not to be used."""
     if is_offline():
         problem = f"{source} is not on this machine, and downloads are turned off (HF_HUB_OFFLINE)"
-        raise UserError(problem, field="dataset", hint="Unset HF_HUB_OFFLINE, or download the files elsewhere")
+        raise UserError(problem, field=source.field, hint="Unset HF_HUB_OFFLINE, or download the files elsewhere")
 
 
 def unreachable(source: RemoteSource, endpoint: str, reason: object, mirror: str) -> UserError:
     """The error when nobody answers."""
     said = str(reason).strip().split("\n", 1)[0] or type(reason).__name__
     hint = f"Check the network, name a mirror with {mirror}, or download the files elsewhere and give their path"
-    return UserError(f"{source}: {endpoint} cannot be reached ({said})", field="dataset", hint=hint)
+    return UserError(f"{source}: {endpoint} cannot be reached ({said})", field=source.field, hint=hint)
 
 
 def not_found(source: RemoteSource, endpoint: str, token: str) -> UserError:
     """The error for a name that the hub does not know, or does not admit to know."""
-    hint = f"Check the name; for a private data set put an access token into {token}"
-    return UserError(f"{source}: no such data set at {endpoint}", field="dataset", hint=hint)
+    hint = f"Check the name; for a private {source.noun} put an access token into {token}"
+    return UserError(f"{source}: no such {source.noun} at {endpoint}", field=source.field, hint=hint)
 
 
 def no_access(source: RemoteSource, page: str, token: str) -> UserError:
-    """The error for a data set that only some may read."""
+    """The error for a repository that only some may read."""
     is_set = bool(os.environ.get(token))
     hint = f"Accept its conditions at {page}, then put an access token of that account into {token}"
     state = f"the token in {token} does not open it" if is_set else f"{token} is not set"
-    return UserError(f"{source}: access is limited, and {state}", field="dataset", hint=hint)
+    return UserError(f"{source}: access is limited, and {state}", field=source.field, hint=hint)
 
 
 def save(stream: BinaryIO, target: Path, *, size: int | None = None, sha256: str | None = None) -> None:

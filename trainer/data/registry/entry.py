@@ -51,6 +51,18 @@ class RemoteSource:
     """Branch, tag or commit on a hub. None: the newest state."""
     path: str | None = None
     """One file or folder in it, instead of choosing by subset and split."""
+    holds: Literal["dataset", "model"] = "dataset"
+    """Rows, or the files of a model (or of an adapter): hubs keep the two apart."""
+
+    @property
+    def field(self) -> str:
+        """The parameter that names such a source."""
+        return "dataset" if self.holds == "dataset" else "model_name_or_path"
+
+    @property
+    def noun(self) -> str:
+        """What errors call it."""
+        return "data set" if self.holds == "dataset" else "model"
 
     def __str__(self) -> str:
         address = self.name if self.kind == "cloud" else f"{self.kind}://{self.name}"

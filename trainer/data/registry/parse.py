@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from trainer.config.model_names import prefers_modelscope
 from trainer.data.registry.entry import Columns, RemoteSource, Tags
 from trainer.data.registry.names import near_match
 from trainer.errors import UserError
@@ -100,11 +100,6 @@ def _hub(name: str, raw: Mapping[str, Any], info_file: Path) -> RemoteSource | N
         raise UserError("script_url runs foreign code and is refused", file=info_file, field=name, hint=hint)
     address = _text(name, raw, "cloud_file_name", info_file)
     return RemoteSource("cloud", address) if address else None
-
-
-def prefers_modelscope() -> bool:
-    """Whether the environment asks for ModelScope where a data set is on both hubs, as LLaMA-Factory does."""
-    return os.environ.get("USE_MODELSCOPE_HUB", "0").lower() in ("1", "true", "y")
 
 
 def _text(name: str, raw: Mapping[str, Any], key: str, info_file: Path) -> str | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from trainer.config.model_names import prefers_modelscope
 from trainer.data.registry.entry import DatasetEntry, RemoteSource
-from trainer.data.registry.parse import prefers_modelscope
 from trainer.errors import UserError
 
 ONLINE = "ONLINE"
