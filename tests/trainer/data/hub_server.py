@@ -160,7 +160,10 @@ class _Handler(BaseHTTPRequestHandler):
             if hub.allowance is not None:
                 piece = piece[: hub.allowance]
                 hub.allowance -= len(piece)
-            self.wfile.write(piece)
+            try:
+                self.wfile.write(piece)
+            except ConnectionError:
+                return
             time.sleep(hub.slowness)
         self.close_connection = True
 
