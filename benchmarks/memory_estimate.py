@@ -3,7 +3,7 @@
     python benchmarks/memory_estimate.py            on the CPU: PyTorch's own record of every allocation
     python benchmarks/memory_estimate.py --gpu      on a GPU: torch.cuda.max_memory_allocated
 
-Models have random weights; every row has exactly `cutoff_len` tokens, all of them labelled.
+Models have random weights; rows have `cutoff_len` tokens or one less, all of them labelled.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ SHAPES: dict[str, dict[str, int]] = {
 VOCABULARY = {"25M": 8192, "110M": 32000, "0.5B": 151936, "1.5B": 151936, "7B": 32000}
 
 
+MOE = {"num_experts": 8, "num_experts_per_tok": 2, "moe_intermediate_size": 512}
+
+
 @dataclass(frozen=True)
 class Case:
     """One training that is estimated and measured."""
@@ -39,7 +42,13 @@ class Case:
     batch: int
     length: int
     architecture: str = "llama"
-    accumulation: int = 1
+    settings: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The case in words."""
+        words = [self.architecture, self.shape, self.method, f"{self.batch}x{self.length}"]
+        return " ".join([*words, *(["checkpointing"] * self.checkpointing), *self.settings])
 
     def overrides(self, model: Path) -> list[str]:
         """The recipe's settings."""
@@ -48,30 +57,75 @@ class Case:
             "dataset=none",
             f"finetuning_type={self.method}",
             f"per_device_train_batch_size={self.batch}",
-            f"gradient_accumulation_steps={self.accumulation}",
             f"cutoff_len={self.length}",
             f"train.gradient_checkpointing={str(self.checkpointing).lower()}",
+            *(() if any("accumulation" in word for word in self.settings) else ("gradient_accumulation_steps=1",)),
+            *self.settings,
         ]
 
 
+BOTH = (False, True)
+QLORA = "quantization_bit=4"
 CPU_CASES = [
     Case(shape, method, checkpointing, batch, length)
     for shape, batch, length in (("25M", 2, 128), ("25M", 8, 512), ("110M", 2, 256))
     for method in ("lora", "full", "freeze")
-    for checkpointing in (False, True)
-] + [
-    Case("25M", "lora", False, 4, 256, "qwen3"),
-    Case("25M", "full", False, 4, 256, "gemma3_text"),
-    Case("25M", "full", False, 4, 256, accumulation=2),
+    for checkpointing in BOTH
+]
+CPU_CASES += [
+    Case("25M", "lora", checkpointing, 4, 256, settings=settings)
+    for settings in (
+        (QLORA,),
+        (QLORA, "bf16=true"),
+        ("quantization_bit=8",),
+        ("bf16=true",),
+        ("pure_bf16=true",),
+        ("neat_packing=true",),
+        ("packing=true",),
+        ("flash_attn=disabled",),
+        ("padding_free=true",),
+    )
+    for checkpointing in BOTH
+]
+CPU_CASES += [
+    Case("110M", "lora", checkpointing, 2, 256, settings=settings)
+    for settings in ((QLORA, "bf16=true"), ("bf16=true",))
+    for checkpointing in BOTH
+]
+CPU_CASES += [
+    Case("25M", method, checkpointing, 4, 256, architecture)
+    for architecture in ("qwen2", "qwen3", "gemma3_text", "mistral", "phi3", "qwen3_moe", "mixtral")
+    for method in ("lora", "full")
+    for checkpointing in BOTH
+]
+CPU_CASES += [
+    Case("25M", "full", False, 4, 256, settings=settings)
+    for settings in (
+        ("gradient_accumulation_steps=2",),
+        ("optim=adafactor",),
+        ("optim=sgd",),
+        ("optim=adamw_torch_fused",),
+        ("optim=adamw_bnb_8bit",),
+        ("pure_bf16=true",),
+        ("bf16=true",),
+    )
 ]
 GPU_CASES = [
-    Case("0.5B", "lora", True, 4, 1024),
-    Case("0.5B", "full", True, 4, 1024),
-    Case("1.5B", "lora", True, 4, 1024),
+    Case(shape, method, True, batch, length, settings=settings)
+    for shape, batch, length in (("0.5B", 4, 1024), ("1.5B", 4, 1024), ("7B", 1, 2048))
+    for method, settings in (("lora", ()), ("lora", (QLORA,)), ("full", ()))
+    # Full training of 7 billion weights in float32 needs 112 GiB before the first activation.
+    if (shape, method) != ("7B", "full")
+]
+GPU_CASES += [
+    Case("7B", "full", True, 1, 2048, settings=("pure_bf16=true",)),
     Case("1.5B", "lora", False, 2, 1024),
-    Case("7B", "lora", True, 1, 2048),
     Case("7B", "lora", True, 4, 2048),
     Case("7B", "freeze", True, 1, 2048),
+    Case("7B", "lora", True, 4, 2048, settings=(QLORA,)),
+    Case("7B", "lora", True, 1, 2048, settings=("quantization_bit=8",)),
+    Case("1.5B", "full", True, 4, 1024, settings=("optim=adamw_bnb_8bit",)),
+    Case("1.5B", "lora", True, 4, 1024, settings=("neat_packing=true",)),
 ]
 
 
@@ -80,9 +134,12 @@ def write_model(case: Case, folder: Path) -> None:
     from transformers import AutoConfig
 
     heads = SHAPES[case.shape]["num_attention_heads"]
-    config = AutoConfig.for_model(
-        case.architecture, **SHAPES[case.shape], num_key_value_heads=heads, vocab_size=VOCABULARY[case.shape]
-    )
+    values: dict[str, Any] = {**SHAPES[case.shape], "vocab_size": VOCABULARY[case.shape], "pad_token_id": 0}
+    if case.architecture == "qwen3_moe":
+        values |= MOE
+    if case.architecture == "mixtral":
+        values |= {"num_local_experts": 8, "num_experts_per_tok": 2, "intermediate_size": 512}
+    config = AutoConfig.for_model(case.architecture, num_key_value_heads=heads, **values)
     config.architectures = []
     folder.mkdir(parents=True, exist_ok=True)
     config.save_pretrained(folder)
@@ -111,7 +168,7 @@ def measured(case: Case, model: Path) -> int:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    from trainer.model.load import attention_name, compute_dtype
+    from trainer.model.load import attention_name, compute_dtype, load_model
     from trainer.model.prepare import prepare_model
     from trainer.run.messages import silent
 
@@ -122,25 +179,33 @@ def measured(case: Case, model: Path) -> int:
     gpu = torch.cuda.is_available()
     with torch.device("cuda" if gpu else "cpu"):
         weights = AutoModelForCausalLM.from_config(config, dtype=compute_dtype(recipe))
+    if recipe.quantization.quantization_bit:
+        # Quantized while they are loaded.
+        weights.save_pretrained(model)
+        del weights
+        weights = load_model(recipe, silent)
     trainer = make_trainer(prepare_model(weights, recipe, silent), recipe, case)
     del weights
     return peak_on_gpu(trainer) if gpu else peak_on_cpu(trainer)
 
 
 def make_trainer(model: Any, recipe: Any, case: Case) -> Any:
-    """TRL's trainer with the arguments that a run would give it, for two optimizer steps."""
+    """TRL's trainer with the arguments and the collator that a run would give it, for two optimizer steps."""
     import datasets
+    import torch
     from transformers import AutoTokenizer
     from trl import SFTConfig, SFTTrainer
 
     from trainer.engine.arguments import training_arguments
     from trainer.paths import shipped_folder
+    from trainer.stages.sft import sequence_collator
 
     tokenizer = AutoTokenizer.from_pretrained(shipped_folder("data") / "demo_model")
-    # No fewer rows than two optimizer steps take.
-    row = {"input_ids": list(range(5, 5 + case.length)), "labels": list(range(5, 5 + case.length))}
-    row = {name: [value % 1000 for value in values] for name, values in row.items()}
-    rows = datasets.Dataset.from_list([row] * (2 * case.batch * case.accumulation))
+    # No fewer rows than two optimizer steps take; every other one is a token shorter, so that some padding is there.
+    count = 2 * case.batch * recipe.train.gradient_accumulation_steps
+    sizes = [case.length - number % 2 for number in range(count)]
+    ids = [[(5 + place) % 1000 for place in range(size)] for size in sizes]
+    rows = datasets.Dataset.from_list([{"input_ids": one, "labels": one, "starts": [0]} for one in ids])
     arguments = training_arguments(
         SFTConfig,
         recipe,
@@ -149,9 +214,13 @@ def make_trainer(model: Any, recipe: Any, case: Case) -> Any:
         packing=False,
         dataset_kwargs={"skip_prepare_dataset": True},
         save_strategy="no",
+        remove_unused_columns=False,
     )
     arguments.max_steps = 2
-    return SFTTrainer(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
+    collator = sequence_collator(model, 0, recipe, on_gpu=torch.cuda.is_available())
+    return SFTTrainer(
+        model=model, args=arguments, data_collator=collator, train_dataset=rows, processing_class=tokenizer
+    )
 
 
 def peak_on_gpu(trainer: Any) -> int:
@@ -178,6 +247,7 @@ def peak_on_cpu(trainer: Any) -> int:
                 model, optimizer = trainer.model, trainer.optimizer
                 states = (value for each in optimizer.state.values() for value in each.values())
                 tensors = [*model.parameters(), *model.buffers(), *(v for v in states if torch.is_tensor(v))]
+                tensors += quantization_tensors(model)
                 self.static = sum(
                     {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values()
                 )
@@ -199,6 +269,19 @@ def peak_on_cpu(trainer: Any) -> int:
     return second.static + peak
 
 
+def quantization_tensors(model: Any) -> list[Any]:
+    """What bitsandbytes keeps beside the parameters: scale factors."""
+    found = []
+    for module in model.modules():
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        if state is not None:
+            found += [state.absmax, *([state.state2.absmax] if state.nested else [])]
+        eight_bit = getattr(module, "state", None)
+        if eight_bit is not None and getattr(eight_bit, "CB", None) is not None:
+            found += [eight_bit.CB, eight_bit.SCB]
+    return found
+
+
 def main() -> None:
     """Print one line a case; each is measured in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -208,32 +291,29 @@ def main() -> None:
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     if arguments.one:
-        case = Case(**json.loads(arguments.one))
+        case = Case(**{**json.loads(arguments.one), "settings": tuple(json.loads(arguments.one)["settings"])})
         with tempfile.TemporaryDirectory() as folder:
             model = Path(folder) / "model"
             write_model(case, model)
             guess, seconds = estimated(case, model, gpu=arguments.gpu)
             print(json.dumps({"estimate": guess, "seconds": seconds, "measured": measured(case, model)}))
         return
-    print(f"{'case':<48} {'estimate':>10} {'measured':>10} {'error':>8} {'seconds':>8}")
+    print(f"{'case':<64} {'estimate':>10} {'measured':>10} {'error':>8} {'seconds':>8}")
     worst = 0.0
     for case in GPU_CASES if arguments.gpu else CPU_CASES:
-        name = f"{case.architecture} {case.shape} {case.method} {case.batch}x{case.length}"
-        name += (
-            f"{' checkpointing' * case.checkpointing}{f' accumulation {case.accumulation}' * (case.accumulation > 1)}"
-        )
+        name = case.name
         if arguments.only not in name:
             continue
         command = [sys.executable, __file__, "--one", json.dumps(vars(case)), *(["--gpu"] * arguments.gpu)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            print(f"{name:<48} failed: {done.stderr.strip().splitlines()[-1]}")
+            print(f"{name:<64} failed: {done.stderr.strip().splitlines()[-1]}")
             continue
         values = json.loads(done.stdout.splitlines()[-1])
         error = values["estimate"] / values["measured"] - 1
         worst = max(worst, abs(error))
         guess, real = values["estimate"] / MIB, values["measured"] / MIB
-        print(f"{name:<48} {guess:>6.0f} MiB {real:>6.0f} MiB {error:>+7.1%} {values['seconds']:>8.2f}")
+        print(f"{name:<64} {guess:>6.0f} MiB {real:>6.0f} MiB {error:>+7.1%} {values['seconds']:>8.2f}")
     print(f"largest error: {worst:.1%}")
 
 

@@ -148,30 +148,112 @@ def test_other_architectures_extend_to_all_layers(tmp_path: Path, values: dict[s
     shape = {"num_hidden_layers": 8, "head_dim": 16, "vocab_size": 512, **small, **values}
     settings = recipe(write_config(tmp_path / "model", **shape), "finetuning_type=lora", "cutoff_len=64")
     extended = estimate_memory(settings, is_gpu=False)
+    assert not extended.is_formula
+    assert extended.tensors == pytest.approx(simulated_whole(settings), rel=0.01)
+
+
+def simulated_whole(settings: Recipe) -> int:
+    """The peak of a step of all layers, none of them extended."""
+    from trainer.model.memory.batch import batch_of
     from trainer.model.memory.blueprint import read_config
     from trainer.model.memory.simulate import simulate
 
-    assert not extended.is_formula
-    whole = simulate(
-        settings,
-        read_config(settings),
-        batch=settings.train.per_device_train_batch_size,
-        length=64,
-        checkpointing=False,
-        is_gpu=False,
-    )
-    assert extended.tensors == pytest.approx(max(whole.passes, whole.update), rel=0.01)
+    rows, length = settings.train.per_device_train_batch_size, settings.data.cutoff_len
+    batch = batch_of(settings, rows=rows, length=length, is_gpu=False)
+    whole = simulate(settings, read_config(settings), batch=batch, checkpointing=False, is_gpu=False)
+    return max(whole.passes, whole.update)
 
 
-def test_a_model_that_cannot_be_simulated_gets_a_formula_and_says_so(tmp_path: Path) -> None:
-    """Grouped matrix products of experts have no fake form in float32."""
+def test_experts_are_simulated_too(tmp_path: Path) -> None:
     experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64, "head_dim": 16}
-    shape = {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 4}
+    shape = {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 6}
     model = write_config(tmp_path / "model", model_type="qwen3_moe", vocab_size=512, **shape, **experts)
-    estimate = estimate_memory(recipe(model, "finetuning_type=full", "cutoff_len=64"), is_gpu=False)
+    settings = recipe(model, "finetuning_type=full", "cutoff_len=64")
+    estimate = estimate_memory(settings, is_gpu=False)
+    assert not estimate.is_formula
+    assert estimate.tensors == pytest.approx(simulated_whole(settings), rel=0.01)
+
+
+def test_a_model_that_cannot_be_simulated_gets_a_formula_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(*arguments: Any, **keywords: Any) -> None:
+        raise NotImplementedError("no fake form")
+
+    monkeypatch.setattr("trainer.model.memory.estimate.simulate", cannot)
+    settings = recipe(make_tiny_model(tmp_path / "model"), "finetuning_type=full", "cutoff_len=64")
+    estimate = estimate_memory(settings, is_gpu=False)
     assert estimate.is_formula
     assert estimate.trained_weights == estimate.gradients == estimate.optimizer // 2
     assert estimate.activations + estimate.logits > 0
+
+
+def quantized(model: Path, **values: object) -> Recipe:
+    """A LoRA recipe over a quantized base, for a GPU."""
+    settings = recipe(model, "cutoff_len=512", "per_device_train_batch_size=1", hardware=GPU)
+    return settings.with_values({f"quantization.{name}": value for name, value in values.items()})
+
+
+def test_four_bits_hold_a_quarter_of_the_linear_weights(tmp_path: Path) -> None:
+    model = write_config(tmp_path / "model")
+    linear = 32 * (4 * 4096**2 + 3 * 4096 * 11008)
+    others = 2 * 32000 * 4096 + 32 * 2 * 4096 + 4096
+    whole = estimate_memory(quantized(model), is_gpu=True)
+    packed = estimate_memory(quantized(model, quantization_bit=4), is_gpu=True)
+    single = estimate_memory(quantized(model, quantization_bit=4, double_quantization=False), is_gpu=True)
+    assert whole.frozen_weights == pytest.approx(2 * (linear + others), rel=1e-3)
+    assert packed.frozen_weights == pytest.approx(linear * (0.5 + 1.015625 / 64) + 2 * others, rel=1e-3)
+    assert single.frozen_weights == pytest.approx(linear * (0.5 + 4 / 64) + 2 * others, rel=1e-3)
+    assert packed.total < whole.total / 2
+
+
+def test_a_base_that_is_quantized_already_is_taken_as_it_is_stored(tmp_path: Path) -> None:
+    stored = {"quant_method": "gptq", "bits": 4, "group_size": 128}
+    model = write_config(tmp_path / "model", quantization_config=stored)
+    linear = 32 * (4 * 4096**2 + 3 * 4096 * 11008)
+    others = 2 * 32000 * 4096 + 32 * 2 * 4096 + 4096
+    estimate = estimate_memory(quantized(model), is_gpu=True)
+    assert estimate.frozen_weights == pytest.approx(linear * (0.5 + 2.5 / 128) + 2 * others, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("optim", "bytes_each"),
+    [("sgd", 0), ("adafactor", 0.01), ("adamw_bnb_8bit", 2.03), ("lion_32bit", 4), ("paged_adamw_32bit", 0)],
+)
+def test_other_optimizers_hold_less(tmp_path: Path, optim: str, bytes_each: float) -> None:
+    model = write_config(tmp_path / "model", num_hidden_layers=4, vocab_size=512)
+    settings = recipe(model, "finetuning_type=full", "cutoff_len=64").with_values({"train.optim": optim})
+    estimate = estimate_memory(settings, is_gpu=False)
+    parameters = estimate.trained_weights // 4
+    assert estimate.optimizer == pytest.approx(bytes_each * parameters, abs=0.02 * parameters)
+    assert estimate.stored_optimizer >= estimate.optimizer
+
+
+def test_a_checkpoint_holds_the_adapter_or_everything(tmp_path: Path) -> None:
+    model = write_config(tmp_path / "model", num_hidden_layers=4, vocab_size=512)
+    lora = estimate_memory(recipe(model, "cutoff_len=64"), is_gpu=False)
+    full = estimate_memory(recipe(model, "finetuning_type=full", "cutoff_len=64"), is_gpu=False)
+    small = estimate_memory(recipe(model, "finetuning_type=full", "save_only_model=true"), is_gpu=False)
+    assert lora.checkpoint == lora.trained_weights + lora.optimizer
+    assert full.checkpoint == pytest.approx(full.trained_weights + full.optimizer, rel=1e-6)
+    assert small.checkpoint == pytest.approx(small.trained_weights, rel=1e-6)
+
+
+def test_larger_batches_of_the_evaluation_count(tmp_path: Path) -> None:
+    model = make_tiny_model(tmp_path / "model")
+    settings = recipe(model, "cutoff_len=64", "per_device_train_batch_size=1", "eval_strategy=epoch", "val_size=0.1")
+    small, large = (
+        estimate_memory(settings.with_values({"train.per_device_eval_batch_size": rows}), is_gpu=False)
+        for rows in (1, 256)
+    )
+    assert small.evaluation == 0
+    assert large.evaluation > 0
+    assert large.total > small.total
+
+
+def test_packed_rows_are_as_long_as_the_cutoff(tmp_path: Path) -> None:
+    settings = recipe(make_tiny_model(tmp_path / "model"), "cutoff_len=512", "packing=true")
+    assert estimate_memory(settings, is_gpu=False, length=20).length == 512
 
 
 def test_a_freeze_that_asks_for_more_layers_than_there_are_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from trl.trainer.utils import add_fused_lm_head
 from trainer.config import Recipe
 from trainer.errors import UserError
 from trainer.model.load import attention_name, base_model_path, compute_dtype
+from trainer.model.memory.quantized import pack_linear_layers, packing_of
 from trainer.model.prepare import prepare_model
 from trainer.model.vocabulary import finish_adapter, grow_vocabulary
 from trainer.run.messages import silent
@@ -42,23 +43,19 @@ def layer_count(config: Any) -> int:
     return int(config.get_text_config().num_hidden_layers)
 
 
-def layer_period(config: Any) -> int:
-    """After how many layers the kinds of layers repeat: 1 where all are alike."""
-    kinds = getattr(config.get_text_config(), "layer_types", None) or ["one"]
-    for period in range(1, len(kinds)):
-        if all(kind == kinds[number % period] for number, kind in enumerate(kinds)):
-            return period
-    return len(kinds) if len(set(kinds)) > 1 else 1
+def layer_kinds(config: Any) -> list[str]:
+    """The kind of each layer: models mix full and sliding attention."""
+    kinds = getattr(config.get_text_config(), "layer_types", None)
+    return list(kinds) if kinds else ["one"] * layer_count(config)
 
 
-def with_layers(config: Any, layers: int) -> Any:
-    """A copy of `config` for a model of `layers` layers."""
+def with_layers(config: Any, kinds: list[str]) -> Any:
+    """A copy of `config` for a model of layers of these kinds."""
     changed = copy.deepcopy(config)
     text = changed.get_text_config()
-    text.num_hidden_layers = layers
-    kinds = getattr(text, "layer_types", None)
-    if kinds:
-        text.layer_types = [kinds[number % len(kinds)] for number in range(layers)]
+    text.num_hidden_layers = len(kinds)
+    if getattr(text, "layer_types", None):
+        text.layer_types = kinds
     return changed
 
 
@@ -68,10 +65,14 @@ def build_blueprint(recipe: Recipe, config: Any, *, checkpointing: bool) -> Any:
     Raises:
         UserError: when the method does not fit this model.
     """
-    config._attn_implementation = attention_name(recipe)
+    # Flash attention needs no more memory than PyTorch's own fused one, and cannot run on fake tensors.
+    config._attn_implementation = "sdpa" if recipe.model.flash_attn in ("fa2", "fa3") else attention_name(recipe)
+    packing = packing_of(recipe, config)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, dtype=compute_dtype(recipe))
         grow_vocabulary(model, recipe, silent)
+        if packing is not None:
+            pack_linear_layers(model, packing)
         add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
         model = _prepared(model, recipe)
     model.config.use_cache = False

@@ -6,40 +6,23 @@ alike: under two seconds for any size. Not for what is free on this machine (`tr
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from trainer.config import Recipe
 from trainer.errors import UserError
-from trainer.model.memory.blueprint import layer_count, layer_period, read_config, with_layers
+from trainer.model.load import compute_dtype
+from trainer.model.memory.batch import Batch, batch_of
+from trainer.model.memory.blueprint import layer_count, layer_kinds, read_config, with_layers
 from trainer.model.memory.closed_form import closed_form
 from trainer.model.memory.device import overhead
 from trainer.model.memory.simulate import StepMemory, simulate
 
 _FEWEST_LAYERS = 2
-# Bytes of state for each trained parameter; AdamW's own is simulated.
-_STATE_BYTES = {
-    "sgd": 0.0,
-    "adafactor": 0.02,
-    "adagrad": 4.0,
-    "rmsprop": 4.0,
-    "lion_32bit": 4.0,
-    "paged_lion_32bit": 0.0,
-    "adamw_bnb_8bit": 2.03,
-    "adamw_8bit": 2.03,
-    "adamw_torch_8bit": 2.03,
-    "adamw_torch_4bit": 1.03,
-    "lion_8bit": 1.02,
-    "rmsprop_bnb_8bit": 1.02,
-    "ademamix": 12.0,
-    "ademamix_8bit": 3.05,
-    # Paged state may leave the GPU when memory runs short, so it does not count against fitting.
-    "paged_adamw_32bit": 0.0,
-    "paged_adamw_8bit": 0.0,
-    "paged_lion_8bit": 0.0,
-    "paged_ademamix_32bit": 0.0,
-    "paged_ademamix_8bit": 0.0,
-}
+# What answers to sample prompts take: a prompt of this many tokens, and as many new ones as `trainer.engine.samples`
+# lets the model write.
+_SAMPLE_TOKENS = 256 + 128
 
 
 @dataclass(frozen=True)
@@ -56,8 +39,14 @@ class MemoryEstimate:
     """Logits, loss and other passing copies: what does not grow with the number of layers."""
     update: int
     """What the optimizer's step needs beyond the room that forward and backward left free."""
+    evaluation: int
+    """What an evaluation needs beyond all that: larger batches, the cache of answers to sample prompts."""
     overhead: int
     """The process or CUDA context, workspaces, and what the allocator cannot use."""
+    stored_weights: int
+    """Weights in a checkpoint: the adapter alone, or all."""
+    stored_optimizer: int
+    """Optimizer state in a checkpoint; 0 with `save_only_model`."""
     batch: int
     length: int
     """Tokens of the longest row."""
@@ -74,7 +63,12 @@ class MemoryEstimate:
     def total(self) -> int:
         """All parts together."""
         state = self.frozen_weights + self.trained_weights + self.gradients + self.optimizer
-        return state + self.activations + self.logits + self.update + self.overhead
+        return state + self.activations + self.logits + self.update + self.evaluation + self.overhead
+
+    @property
+    def checkpoint(self) -> int:
+        """Bytes of one checkpoint."""
+        return self.stored_weights + self.stored_optimizer
 
 
 def estimate_memory(recipe: Recipe, *, is_gpu: bool, length: int | None = None) -> MemoryEstimate:
@@ -84,41 +78,52 @@ def estimate_memory(recipe: Recipe, *, is_gpu: bool, length: int | None = None) 
         UserError: when the configuration cannot be read, or the method does not fit this model.
     """
     config = read_config(recipe)
-    layers = layer_count(config)
-    length = min(length or recipe.data.cutoff_len, recipe.data.cutoff_len)
-    batch = recipe.train.per_device_train_batch_size
-    few, more = _sample_layers(recipe, config)
+    batch, evaluated = _batches(recipe, length, is_gpu=is_gpu)
+    checkpointing = bool(recipe.train.gradient_checkpointing)
 
-    def measured(layers: int) -> StepMemory:
-        return simulate(
-            recipe,
-            with_layers(config, layers),
-            batch=batch,
-            length=length,
-            checkpointing=bool(recipe.train.gradient_checkpointing),
-            is_gpu=is_gpu,
-        )
+    def measured(kinds: list[str]) -> StepMemory:
+        shape = with_layers(config, kinds)
+        return simulate(recipe, shape, batch=batch, checkpointing=checkpointing, is_gpu=is_gpu, evaluated=evaluated)
 
-    bottom: StepMemory | None
-    is_formula = False
+    kinds = layer_kinds(config)
+    few = _fewest_layers(recipe, config, kinds)
     try:
-        if more >= layers:
-            whole, bottom = measured(layers), measured(few) if few < layers else None
-        else:
-            bottom = measured(few)
-            whole = bottom.extrapolated(measured(more), (layers - few) / (more - few))
-    except (RuntimeError, NotImplementedError, TypeError):
-        # Some operations have no fake form: data-dependent routing of experts, kernels for one device.
-        is_formula, bottom = True, None
-        whole = closed_form(
-            recipe, config, batch=batch, length=length, checkpointing=bool(recipe.train.gradient_checkpointing)
-        )
-    whole = _with_optimizer(whole, recipe)
-    passing = max(0, whole.passes - whole.state)
-    in_layers = 0
-    if bottom is not None:
-        growth = passing - max(0, bottom.passes - bottom.state)
-        in_layers = min(passing, max(0, round(growth / (layers - few) * layers)))
+        whole, in_layers = _of_all_layers(measured, kinds, few)
+        is_formula = False
+    except (RuntimeError, NotImplementedError, TypeError, AttributeError, KeyError, IndexError):
+        # Some operations have no fake form: kernels for one device, ways through the model that depend on values.
+        whole, in_layers = closed_form(recipe, config, batch=batch, checkpointing=checkpointing), 0
+        is_formula = True
+    return _by_part(recipe, config, whole, in_layers, batch, is_gpu=is_gpu, is_formula=is_formula)
+
+
+def _of_all_layers(
+    measured: Callable[[list[str]], StepMemory], kinds: list[str], few: list[str]
+) -> tuple[StepMemory, int]:
+    """The memory of all layers from that of `few` and of one more of each kind; and what of it grows with them."""
+    if len(few) >= len(kinds):
+        return measured(kinds), 0
+    bottom = measured(few)
+    whole, grown = bottom, 0
+    for kind in dict.fromkeys(kinds):
+        missing = kinds.count(kind) - few.count(kind)
+        # In front, so that the layers that `freeze` trains stay the last ones.
+        more = measured([kind, *few])
+        whole = whole.plus(bottom, more, missing)
+        grown += kinds.count(kind) * (more.passing - bottom.passing)
+    return whole, min(whole.passing, max(0, grown))
+
+
+def _by_part(
+    recipe: Recipe, config: Any, whole: StepMemory, in_layers: int, batch: Batch, *, is_gpu: bool, is_formula: bool
+) -> MemoryEstimate:
+    passing = whole.passing
+    step = max(whole.state + passing, whole.update)
+    answering = 0
+    if recipe.train.sample_prompts:
+        answering = whole.state - whole.gradients + _cache_bytes(config, compute_dtype(recipe).itemsize)
+    peak = max(step, whole.evaluation, answering)
+    is_adapter = recipe.method.finetuning_type in ("lora", "oft")
     return MemoryEstimate(
         frozen_weights=whole.frozen_weights,
         trained_weights=whole.trained_weights,
@@ -126,39 +131,61 @@ def estimate_memory(recipe: Recipe, *, is_gpu: bool, length: int | None = None) 
         optimizer=whole.optimizer,
         activations=in_layers,
         logits=passing - in_layers,
-        update=max(0, whole.update - whole.state - passing),
-        overhead=overhead(max(whole.passes, whole.update), is_gpu=is_gpu),
-        batch=batch,
-        length=length,
-        layers=layers,
+        update=step - whole.state - passing,
+        evaluation=peak - step,
+        overhead=overhead(peak, is_gpu=is_gpu),
+        stored_weights=whole.trained_weights + (0 if is_adapter else whole.frozen_weights),
+        stored_optimizer=0 if recipe.train.save_only_model else whole.stored_optimizer,
+        batch=batch.rows,
+        length=batch.length,
+        layers=layer_count(config),
         is_formula=is_formula,
     )
 
 
-def _sample_layers(recipe: Recipe, config: Any) -> tuple[int, int]:
-    """Two numbers of layers that are simulated: far enough apart to hold each kind of layer equally often."""
-    period = layer_period(config)
-    fewest = max(_FEWEST_LAYERS, int(getattr(config.get_text_config(), "first_k_dense_replace", 0) or 0) + 1)
+def _batches(recipe: Recipe, length: int | None, *, is_gpu: bool) -> tuple[Batch, Batch | None]:
+    """The largest micro-batch of the training, and that of the evaluation where it is larger still."""
+    data, train = recipe.data, recipe.train
+    cutoff = data.cutoff_len
+    # Packed sequences are filled up, however short their rows are.
+    packed = data.packing or data.neat_packing
+    tokens = cutoff if packed else min(length or cutoff, cutoff)
+    rows = train.per_device_train_batch_size
+    evaluated = train.per_device_eval_batch_size or rows
+    batch = batch_of(recipe, rows=rows, length=tokens, is_gpu=is_gpu)
+    if str(train.eval_strategy) == "no" or evaluated <= rows:
+        return batch, None
+    return batch, batch_of(recipe, rows=evaluated, length=tokens, is_gpu=is_gpu)
+
+
+def _cache_bytes(config: Any, width: int) -> int:
+    """Keys and values of all layers while an answer is written."""
+    text = config.get_text_config()
+    heads = int(getattr(text, "num_key_value_heads", None) or text.num_attention_heads)
+    head_dim = int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
+    return 2 * layer_count(config) * heads * head_dim * width * _SAMPLE_TOKENS
+
+
+def _fewest_layers(recipe: Recipe, config: Any, kinds: list[str]) -> list[str]:
+    """The layers of the smallest model that is simulated: each kind is there, and what differs at the edges."""
+    text = config.get_text_config()
+    number = max(_FEWEST_LAYERS, int(getattr(text, "first_k_dense_replace", 0) or 0) + 1)
+    if int(getattr(text, "decoder_sparse_step", 1) or 1) > 1 or getattr(text, "mlp_only_layers", None):
+        return kinds  # layers of experts among others, by their numbers
     if recipe.method.finetuning_type == "freeze":
-        layers, trained = layer_count(config), abs(recipe.freeze.freeze_trainable_layers)
-        if not 1 <= trained <= layers:
+        if recipe.method.use_llama_pro:
+            return kinds  # which blocks train depends on how many there are
+        asked = recipe.freeze.freeze_trainable_layers
+        if not 1 <= abs(asked) <= len(kinds):
             raise UserError(
-                f"this model has {layers} layers: expected a number from 1 to {layers}, or from -{layers} to -1",
+                f"this model has {len(kinds)} layers: expected a number from 1 to {len(kinds)}, "
+                f"or from -{len(kinds)} to -1",
                 field="freeze_trainable_layers",
-                value=recipe.freeze.freeze_trainable_layers,
+                value=asked,
             )
-        # The trained layers stand in both simulations, so that only frozen ones are extended.
-        fewest = max(fewest, trained + 1)
-    few = -(-fewest // period) * period
-    return few, few + max(period, 2 // period * period)
-
-
-def _with_optimizer(memory: StepMemory, recipe: Recipe) -> StepMemory:
-    """The same with the state of the recipe's optimizer in the place of AdamW's."""
-    state_bytes = _STATE_BYTES.get(recipe.train.optim)
-    if state_bytes is None:
-        return memory
-    parameters = memory.optimizer // 8
-    state = round(parameters * state_bytes)
-    saved = memory.optimizer - state
-    return replace(memory, optimizer=state, passes=memory.passes - saved, update=memory.update - saved)
+        # The trained layers stand in all simulations, so that only frozen ones are extended.
+        number = max(number, abs(asked) + 1)
+        if asked < 0:
+            return kinds if len(set(kinds)) > 1 else kinds[:number]
+    few = kinds[-number:]
+    return [*(kind for kind in dict.fromkeys(kinds) if kind not in few), *few]

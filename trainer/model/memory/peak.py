@@ -25,6 +25,7 @@ class PeakTracker(TorchDispatchMode):
         self.peak = 0
         """Most bytes that were held at once since `restart`."""
         self._living: dict[int, int] = {}
+        self._watched: dict[int, weakref.ref[Any]] = {}
 
     def restart(self) -> None:
         """Begin a new peak from what is held now."""
@@ -46,7 +47,8 @@ class PeakTracker(TorchDispatchMode):
         self._living[key] = size
         self.current += size
         self.peak = max(self.peak, self.current)
-        weakref.finalize(storage, self._remove, key)
+        self._watched[key] = weakref.ref(storage, lambda _: self._remove(key))
 
     def _remove(self, key: int) -> None:
         self.current -= self._living.pop(key, 0)
+        self._watched.pop(key, None)
