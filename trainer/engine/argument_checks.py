@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import copy
 import inspect
+from importlib import metadata
 from typing import Any
 
 from transformers import Trainer
 from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION
 
+from trainer.engine.optimizers.create import LOW_RANK_NAMES
 from trainer.errors import UserError
+
+
+# The package of each optimizer that is not in the base installation, by the beginning of its name.
+_PACKAGES = {
+    "adamw_torch_4bit": "torchao",
+    "adamw_torch_8bit": "torchao",
+    "grokadamw": "grokadamw",
+    "lomo": "lomo-optim",
+    "adalomo": "lomo-optim",
+    "schedule_free": "schedulefree",
+    "stable_adamw": "torch-optimi",
+}
+_OF_BITSANDBYTES = ("8bit", "32bit", "bnb", "ademamix")
 
 
 def check_optimizer(arguments: Any, model: Any) -> None:
@@ -18,27 +33,61 @@ def check_optimizer(arguments: Any, model: Any) -> None:
     Raises:
         UserError: in both cases.
     """
-    name = arguments.optim.value
-    try:
-        chosen = Trainer.get_optimizer_cls_and_kwargs(arguments, model)[1]
-    except (ImportError, ValueError, RuntimeError, AssertionError) as error:
-        raise UserError(
-            f"this optimizer cannot be used here: {_first_line(error)}",
-            field="optim",
-            value=name,
-            hint="Install what it needs, or choose adamw_torch.",
-        ) from error
+    name = str(arguments.optim.value)
+    if name.startswith(LOW_RANK_NAMES):
+        # These are ours. transformers' own would hook onto the model as soon as it is asked.
+        if "8bit" in name:
+            _settings_of("adamw_8bit", arguments, None)
+        return
+    chosen = _settings_of(name, arguments, model)
     if not arguments.optim_args:
         return
     without = copy.copy(arguments)
     without.optim_args = None
-    if chosen == Trainer.get_optimizer_cls_and_kwargs(without, model)[1]:
+    if chosen == _settings_of(name, without, model):
         raise UserError(
             f"the optimizer {name} takes no such settings",
             field="optim_args",
             value=arguments.optim_args,
             hint="Remove optim_args; adam_beta1, adam_beta2, adam_epsilon and weight_decay have names of their own.",
         )
+
+
+def _settings_of(name: str, arguments: Any, model: Any) -> Any:
+    """What transformers would make the optimizer with.
+
+    Raises:
+        UserError: when it cannot be made here.
+    """
+    chosen = copy.copy(arguments)
+    chosen.optim = type(arguments.optim)(name)
+    try:
+        return Trainer.get_optimizer_cls_and_kwargs(chosen, model)[1]
+    except (ImportError, ValueError, RuntimeError, AssertionError) as error:
+        package = _package_of(name)
+        raise UserError(
+            "this optimizer cannot be used here: "
+            + (_first_line(error) if package is None else f"it needs the package {package}"),
+            field="optim",
+            value=name,
+            hint="Choose adamw_torch." if package is None else f"Install it: pip install {package}",
+        ) from error
+
+
+def _package_of(name: str) -> str | None:
+    """The package that an optimizer needs and that is missing."""
+    found = next((package for start, package in _PACKAGES.items() if name.startswith(start)), None)
+    if found is None and any(mark in name for mark in _OF_BITSANDBYTES):
+        found = "bitsandbytes"
+    return None if found is None or _is_installed(found) else found
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def check_schedule(arguments: Any) -> None:

@@ -20,6 +20,8 @@ from trainer.run.messages import Words, words
 from .checkpoints import CheckpointWriter
 from .evaluation_sets import evaluate_sets
 from .live import EvaluationInterrupted, LiveControl
+from .optimizers.base import OwnOptimizer
+from .optimizers.create import own_optimizer
 from .samples import sample_answers
 from .session import RunSession
 from .throughput import ThroughputMeter
@@ -70,6 +72,14 @@ class RunTrainer:
         self._ready = False
         self._boundary_step = -1
 
+    def create_optimizer(self: Any, model: Any = None) -> torch.optim.Optimizer:
+        """The optimizer of the recipe: one of ours, or transformers'."""
+        if self.optimizer is None:
+            decaying = self.get_decay_parameter_names(self.model)
+            self.optimizer = own_optimizer(self.model, self.args, self.recipe, decaying, self.session.finding)
+        made: torch.optim.Optimizer = super().create_optimizer(model)  # type: ignore[misc]
+        return made
+
     def training_step(self: Any, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         """One micro-batch: poll commands, count tokens, remember the loss for the guard."""
         if not self._ready:
@@ -112,6 +122,9 @@ class RunTrainer:
     def _get_grad_norm(self: Any, model: Any, grad_norm: Any = None) -> Any:
         """Look at loss and gradient norm before the optimizer moves; a bad step is skipped, several in a row end it."""
         norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[misc]
+        own = self._own_optimizer()
+        gathered = None if own is None else own.gathered_norm(float(self.args.max_grad_norm))
+        norm = norm if gathered is None else gathered
         losses, self._micro_losses = self._micro_losses, []
         scaled = getattr(self.accelerator, "scaler", None) is not None
         loss = float(torch.stack(losses).sum())
@@ -125,11 +138,21 @@ class RunTrainer:
         step = int(self.state.global_step) + 1
         if self._bad_steps >= _BAD_STEPS_IN_A_ROW:
             raise NotFinite(words("run_gave_up", count=self._bad_steps, step=step))
-        what = "gradient" if math.isfinite(loss) else "loss"
-        self.session.finding("warning", words(f"run_{what}_not_finite", step=step), step)
+        self.session.finding("warning", self._what_was_left_out(loss, step), step)
         # The wrapped optimizer steps only on a synchronising micro-batch: this leaves weights and moments untouched.
         self.accelerator.gradient_state._set_sync_gradients(False)
         return norm
+
+    def _what_was_left_out(self: Any, loss: float, step: int) -> Words:
+        own = self._own_optimizer()
+        if own is not None and own.left_out:
+            left_out, own.left_out = own.left_out, 0
+            return words("run_weights_left_out", count=left_out, step=step)
+        return words(f"run_{'gradient' if math.isfinite(loss) else 'loss'}_not_finite", step=step)
+
+    def _own_optimizer(self: Any) -> OwnOptimizer | None:
+        optimizer = self.optimizer.optimizer
+        return optimizer if isinstance(optimizer, OwnOptimizer) else None
 
     def _maybe_log_save_evaluate(self: Any, tr_loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
         """The boundary after a step: log, evaluate and save as scheduled, then carry out commands."""
@@ -140,6 +163,9 @@ class RunTrainer:
             self._boundary_step = step
             self.throughput.end_step()
             self.state.num_input_tokens_seen = self.throughput.total_tokens
+            if (own := self._own_optimizer()) is not None:
+                # The Trainer clears the gradients of the model; where no step was taken, these hold some of their own.
+                own.zero_grad()
             self._report_progress(step)
         self.live.poll()
         if self.live.stopping:

@@ -55,10 +55,10 @@ class LoraTable(Table):
     each. Use it for tokens that the base model hardly knows, such as those of a chat template. New tokens are trained
     anyway."""
 
-    loraplus_lr_ratio: Annotated[float | None, Field(gt=0), LATER] = None
+    loraplus_lr_ratio: Annotated[float | None, Field(gt=0), Form("advanced")] = None
     """LoRA+: how many times larger the learning rate of matrix B is than that of A, often 16. Unset: the same."""
 
-    loraplus_lr_embedding: Annotated[float, Field(gt=0), RARE] = 1e-6
+    loraplus_lr_embedding: Annotated[float, Field(gt=0), Form()] = 1e-6
     """LoRA+: learning rate of embedding adapters."""
 
     use_rslora: Annotated[bool, Form("advanced")] = False

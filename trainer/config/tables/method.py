@@ -31,10 +31,10 @@ class MethodTable(Table):
     use_llama_pro: Annotated[bool, LATER] = False
     """Train only the blocks that were added to an expanded model (LLaMA Pro)."""
 
-    use_adam_mini: Annotated[bool, LATER] = False
+    use_adam_mini: Annotated[bool, Form("advanced")] = False
     """Use the Adam-mini optimizer, with one learning rate per block: about half of Adam's memory."""
 
-    use_muon: Annotated[bool, LATER] = False
+    use_muon: Annotated[bool, Form("advanced")] = False
     """Use the Muon optimizer for matrices, and AdamW for the rest."""
 
     use_mca: Annotated[bool, RARE] = False

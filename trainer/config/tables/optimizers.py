@@ -19,7 +19,6 @@ class GaloreTable(Table):
     """GaLore: optimizer state in a low-rank projection of the gradient."""
 
     applies_when: ClassVar[tuple[Condition, ...]] = (WITH_WHOLE_WEIGHTS,)
-    available: ClassVar[bool] = False
 
     use_galore: Annotated[bool, Form("advanced")] = False
     """Train all weights with optimizer state of low rank (GaLore)."""
@@ -49,7 +48,6 @@ class ApolloTable(Table):
     """APOLLO: learning rates per channel from a low-rank view of the gradient."""
 
     applies_when: ClassVar[tuple[Condition, ...]] = (WITH_WHOLE_WEIGHTS,)
-    available: ClassVar[bool] = False
 
     use_apollo: Annotated[bool, Form("advanced")] = False
     """Train all weights with scaling factors of low rank (APOLLO)."""
@@ -86,7 +84,6 @@ class BadamTable(Table):
     """BAdam: Adam over one block of layers at a time."""
 
     applies_when: ClassVar[tuple[Condition, ...]] = (WITH_WHOLE_WEIGHTS,)
-    available: ClassVar[bool] = False
 
     use_badam: Annotated[bool, Form("advanced")] = False
     """Train one block of layers at a time (BAdam)."""
