@@ -42,8 +42,13 @@ def case(
     **values: object,
 ) -> MethodCase:
     """One entry; values by flat name (`lora_rank=4`) or with the table in front (`oft__additional_target=...`)."""
-    keys = {parameter(key.replace("__", ".")).key: value for key, value in values.items()}
+    keys = {_key(name.replace("__", ".")): value for name, value in values.items()}
     return MethodCase(name, tuple(changed.split()), keys, architecture, tied, merges, tolerance)
+
+
+def _key(name: str) -> str:
+    """The dotted key; what goes through to transformers has no parameter."""
+    return name if name.startswith("trainer.") else parameter(name).key
 
 
 def spelled_out(pattern: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from tests.methods.adapter_cases import ADAPTER_CASES
 from tests.methods.case import MethodCase
+from tests.methods.optimizer_cases import OPTIMIZER_CASES
 from tests.methods.weight_cases import WEIGHT_CASES
 
-CASES: tuple[MethodCase, ...] = (*WEIGHT_CASES, *ADAPTER_CASES)
+CASES: tuple[MethodCase, ...] = (*WEIGHT_CASES, *ADAPTER_CASES, *OPTIMIZER_CASES)

@@ -10,32 +10,29 @@ from typing import Any
 from transformers import Trainer
 from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION
 
-from trainer.engine.optimizers.create import LOW_RANK_NAMES
+from trainer.config import Recipe
+from trainer.engine.optimizers.create import is_made_here
 from trainer.errors import UserError
-
 
 # The package of each optimizer that is not in the base installation, by the beginning of its name.
 _PACKAGES = {
     "adamw_torch_4bit": "torchao",
     "adamw_torch_8bit": "torchao",
     "grokadamw": "grokadamw",
-    "lomo": "lomo-optim",
-    "adalomo": "lomo-optim",
     "schedule_free": "schedulefree",
     "stable_adamw": "torch-optimi",
 }
 _OF_BITSANDBYTES = ("8bit", "32bit", "bnb", "ademamix")
 
 
-def check_optimizer(arguments: Any, model: Any) -> None:
+def check_optimizer(arguments: Any, model: Any, recipe: Recipe) -> None:
     """Refuse an optimizer whose package is missing, and `optim_args` that the optimizer would not look at.
 
     Raises:
         UserError: in both cases.
     """
-    name = str(arguments.optim.value)
-    if name.startswith(LOW_RANK_NAMES):
-        # These are ours. transformers' own would hook onto the model as soon as it is asked.
+    name = str(recipe.train.optim)
+    if is_made_here(name):
         if "8bit" in name:
             _settings_of("adamw_8bit", arguments, None)
         return

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from trainer.config import Recipe
+from trainer.engine.optimizers.create import is_made_here
 from trainer.errors import UserError
 
 # Ours to do, or ours to decide, however they stand in the table.
@@ -72,6 +73,9 @@ def training_arguments(kind: type, recipe: Recipe, folder: Path, **stage: Any) -
         values["warmup_steps"] = table.warmup_ratio
     if recipe.method.disable_shuffling:
         values["train_sampling_strategy"] = "sequential"
+    if is_made_here(table.optim):
+        # transformers looks for the packages of these; ours need none.
+        values.update(optim="adamw_torch", optim_args=None)
     values.update(stage)
     values.update(recipe.trainer)
     try:

@@ -93,6 +93,9 @@ class CheckpointWriter:
         return checkpoint
 
     def _fill(self, trainer: Any, staging: Path, details: dict[str, object]) -> None:
+        # Schedule-free optimizers train one set of weights and mean another. On the way back they round, now as after
+        # a resume.
+        trainer.optimizer.eval()
         trainer.save_model(str(staging), _internal_call=True)
         generation = staging / "generation_config.json"
         if not generation.exists():

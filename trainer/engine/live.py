@@ -235,8 +235,8 @@ def apply_setting(trainer: Any, name: str, value: object) -> str:
         return f"max_grad_norm {trainer.args.max_grad_norm:g}"
     if name == "weight_decay":
         decay = _number(name, value, allow_zero=True)
-        # The Trainer puts what decays into its first group, biases and norms into the second, which stays without; groups
-        # of ours say it themselves.
+        # The Trainer puts what decays into its first group, biases and norms into the second, which stays without.
+        # Groups of ours say it themselves.
         for number, group in enumerate(_optimizer(trainer).param_groups):
             if group.get("decays", number == 0):
                 group["weight_decay"] = decay

@@ -21,8 +21,8 @@ RUN_TEXTS: dict[str, str] = {
     "Free some space; it is tried again at the next save, and before the run ends.",
     "run_loss_not_finite": "the loss is not finite at step {step}: this update was left out",
     "run_gradient_not_finite": "the gradient norm is not finite at step {step}: this update was left out",
-    "run_weights_left_out": "gradients are not finite at step {step}: {count} weights were left as they are; those whose "
-    "gradient came before had been updated already",
+    "run_weights_left_out": "gradients are not finite at step {step}: {count} weights were left as they are; those "
+    "whose gradient came before had been updated already",
     "run_gave_up": "loss or gradients were not finite for {count} steps in a row, the last at step {step}. "
     "The weights are those from before. Lower the learning rate or look at the data, then resume",
     "run_no_samples": "the sample prompts could not be answered: {error}",
@@ -40,8 +40,8 @@ RUN_TEXTS: dict[str, str] = {
     "token beyond them cannot be computed. Set resize_vocab = true to give them rows",
     "run_updates_in_backward": "each weight is updated as soon as its gradient is there: max_grad_norm shortens each "
     "gradient by itself, and the norm that is shown is that of all of them",
-    "run_badam_layers": "BAdam: the {layers} layers take turns, {steps} steps each (-1: one for good); what lies outside "
-    "of them, such as embeddings and output layer, stays as it is",
+    "run_badam_layers": "BAdam: the {layers} layers take turns, {steps} steps each (-1: one for good); what lies "
+    "outside of them, such as embeddings and output layer, stays as it is",
     "run_badam_shares": "BAdam: {percent} % of each weight at a time, other places every {steps} steps; embeddings and "
     "output layer stay as they are",
     "run_muon_parts": "Muon trains {matrices} parameters, AdamW the other {others} (embeddings, output layer, norms)",

@@ -44,7 +44,7 @@ def build_sft_trainer(model: Any, tokenizer: Any, data: PreparedData, recipe: Re
         # A stream is read here and not by one process for all: its batches hold more than tensors.
         accelerator_config={"dispatch_batches": False},
     )
-    check_optimizer(arguments, model)
+    check_optimizer(arguments, model, recipe)
     check_schedule(arguments)
     # TRL would mirror the padding token onto the model, had it made the collator itself.
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id

@@ -5,6 +5,7 @@ from trainer.config.rules.base import Rule
 from trainer.config.rules.data import DATA_RULES
 from trainer.config.rules.messages import MESSAGES
 from trainer.config.rules.method import METHOD_RULES
+from trainer.config.rules.optimizers import OPTIMIZER_RULES
 from trainer.config.rules.stages import STAGE_RULES
 from trainer.config.rules.training import TRAINING_RULES
 from trainer.config.rules.vocabulary import VOCABULARY_RULES
@@ -12,6 +13,7 @@ from trainer.config.rules.vocabulary import VOCABULARY_RULES
 RULES: tuple[Rule, ...] = (
     *DATA_RULES,
     *METHOD_RULES,
+    *OPTIMIZER_RULES,
     *VOCABULARY_RULES,
     *STAGE_RULES,
     *TRAINING_RULES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import combinations
 
 from trainer.config.finding import Finding, Severity
 from trainer.config.hardware import Hardware
@@ -29,3 +30,10 @@ def error(rule: str, *fields: str, change: Mapping[str, object] | None = None, *
 def warning(rule: str, *fields: str, change: Mapping[str, object] | None = None, **values: object) -> Finding:
     """A finding that the user should look at."""
     return found(rule, "warning", *fields, change=change, **values)
+
+
+def exclusive(rule: str, recipe: Recipe, keys: tuple[str, ...]) -> Iterator[Finding]:
+    """An error for each two of the switches `keys` that are both on; the change turns the latter off."""
+    for one, other in combinations([key for key in keys if recipe.value(key)], 2):
+        names = {"first": one.partition(".")[2], "second": other.partition(".")[2]}
+        yield error(rule, one, other, change={other: False}, **names)

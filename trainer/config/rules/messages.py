@@ -79,6 +79,8 @@ MESSAGES: dict[str, str] = {
     "GPU with CUDA_VISIBLE_DEVICES",
     "layerwise_and_accumulation": "{layerwise} updates at once and cannot wait for gradient_accumulation_steps = "
     "{steps}: set it to 1",
+    "layerwise_and_fp16": "{layerwise} updates in the backward pass, where the gradients of fp16 are still scaled: "
+    "turn fp16 off",
     "badam_and_several_gpus": "use_badam with badam_mode {mode} needs one GPU, or ZeRO-3 in mode layer, "
     "and there are {gpus}: show one with CUDA_VISIBLE_DEVICES",
     "optimizer_and_deepspeed": "{optimizer} does not work with deepspeed: turn one off",
@@ -135,6 +137,13 @@ MESSAGES: dict[str, str] = {
     "fp16_suggested": "the GPU has no bfloat16, so that bf16 stays off: fp16 would be about twice as fast as float32",
     "tf32_without_hardware": "tf32 needs a GPU of the Ampere kind or newer: remove it",
     "optimizer_without_hardware": "optim = {optim} needs {needed}, which is not there: use adamw_torch",
+    "optimizer_without_package": "optim = {optim} needs {package}, which has no release for today's PyTorch: use "
+    "adamw_torch",
+    "optimizer_forgets": "optim = {optim} keeps its state where no checkpoint finds it: a resumed run starts it anew",
+    "optimizer_base": "{used} works with optim = {allowed}, not with {optim}: choose one of them",
+    "optimizer_replaced": "{used} is the optimizer, so that optim = {optim} is not used: leave it at adamw_torch",
+    "optimizer_args_not_read": "{used} has settings of its own and does not read optim_args: remove it",
+    "optimizer_does_not_read": "optim = {optim} has no {name}: it is not used",
     "optimizer_needs_targets": "optim = {optim} needs optim_target_modules in [trainer]: set it to the layers, or use "
     "adamw_torch",
     "max_steps_zero": "max_steps = 0 trains nothing: set a number of steps, or -1 to go by num_train_epochs",

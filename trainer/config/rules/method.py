@@ -1,18 +1,16 @@
-"""Rules about what is trained: quantization, adapters, optimizers of whole weights, precision. Stages: `stages`."""
+"""Rules about what is trained: quantization, adapters, precision. Stages: `stages`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
 
 from trainer.config.finding import Finding
 from trainer.config.hardware import Hardware
 from trainer.config.recipe import Recipe
-from trainer.config.rules.base import Rule, error
+from trainer.config.rules.base import Rule, error, exclusive
 from trainer.config.rules.sharding import is_zero3, sharding
 
 _BITS = {"bnb": (4, 8), "hqq": (1, 2, 3, 4, 5, 6, 7, 8), "eetq": (8,)}
-_WHOLE_WEIGHT_OPTIMIZERS = ("galore.use_galore", "apollo.use_apollo", "badam.use_badam")
 
 
 def quantized_base(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -110,53 +108,6 @@ def pissa(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
         yield error("pissa_and_zero3", "lora.pissa_init", "train.deepspeed", change=off)
 
 
-def one_optimizer(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
-    """GaLore, APOLLO, BAdam, Adam-mini and Muon each are the optimizer."""
-    keys = (*_WHOLE_WEIGHT_OPTIMIZERS, "method.use_adam_mini", "method.use_muon")
-    yield from _exclusive("optimizers_exclusive", recipe, keys)
-
-
-def optimizers_of_whole_weights(recipe: Recipe, hardware: Hardware | None) -> Iterator[Finding]:
-    """GaLore, APOLLO and BAdam train all weights, and within limits."""
-    method = recipe.method.finetuning_type
-    for key in _WHOLE_WEIGHT_OPTIMIZERS:
-        if not recipe.value(key):
-            continue
-        name = key.partition(".")[2]
-        if method in ("lora", "oft"):
-            fields = (key, "method.finetuning_type")
-            change: dict[str, object] = {"method.finetuning_type": "full"}
-            yield error("optimizer_needs_whole_weights", *fields, change=change, optimizer=name, method=method)
-        if key != "badam.use_badam":
-            if recipe.train.deepspeed is not None:
-                yield error("optimizer_and_deepspeed", key, "train.deepspeed", change={key: False}, optimizer=name)
-            yield from _layerwise(recipe, hardware, key.partition(".")[0])
-
-
-def _layerwise(recipe: Recipe, hardware: Hardware | None, table: str) -> Iterator[Finding]:
-    key = f"{table}.{table}_layerwise"
-    if not recipe.value(key):
-        return
-    name = key.partition(".")[2]
-    if hardware is not None and hardware.gpu_count > 1:
-        yield error("layerwise_and_several_gpus", key, change={key: False}, layerwise=name, gpus=hardware.gpu_count)
-    steps = recipe.train.gradient_accumulation_steps
-    if steps > 1:
-        fields = (key, "train.gradient_accumulation_steps")
-        yield error("layerwise_and_accumulation", *fields, change={fields[1]: 1}, layerwise=name, steps=steps)
-
-
-def badam_on_several_gpus(recipe: Recipe, hardware: Hardware | None) -> Iterator[Finding]:
-    """BAdam switches blocks, which only ZeRO-3 keeps in step on several GPUs."""
-    if not recipe.badam.use_badam or hardware is None or hardware.gpu_count < 2:
-        return
-    mode = recipe.badam.badam_mode
-    if mode == "ratio" or not is_zero3(recipe):
-        change: dict[str, object] = {"badam.use_badam": False}
-        fields = ("badam.use_badam", "badam.badam_mode")
-        yield error("badam_and_several_gpus", *fields, change=change, mode=mode, gpus=hardware.gpu_count)
-
-
 def unsloth(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """unsloth patches whole weights."""
     if recipe.model.use_unsloth and is_zero3(recipe):
@@ -193,13 +144,13 @@ def pure_bf16(recipe: Recipe, hardware: Hardware | None) -> Iterator[Finding]:
 def one_loss(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """DFT, ASFT and EAFT each are the loss."""
     keys = ("method.use_dft_loss", "method.use_asft_loss", "method.use_eaft_loss")
-    yield from _exclusive("losses_exclusive", recipe, keys)
+    yield from exclusive("losses_exclusive", recipe, keys)
 
 
 def one_engine(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """Megatron and HyperParallel each are the engine."""
     keys = ("method.use_mca", "method.use_megatron_bridge", "method.use_hyper_parallel")
-    yield from _exclusive("engines_exclusive", recipe, keys)
+    yield from exclusive("engines_exclusive", recipe, keys)
 
 
 def rotation_size(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -216,12 +167,6 @@ def _adapter_table(recipe: Recipe) -> str | None:
     return method if method in ("lora", "oft") else None
 
 
-def _exclusive(rule: str, recipe: Recipe, keys: tuple[str, ...]) -> Iterator[Finding]:
-    for one, other in combinations([key for key in keys if recipe.value(key)], 2):
-        names = {"first": one.partition(".")[2], "second": other.partition(".")[2]}
-        yield error(rule, one, other, change={other: False}, **names)
-
-
 METHOD_RULES: tuple[Rule, ...] = (
     quantized_base,
     quantized_base_and_adapters,
@@ -229,9 +174,6 @@ METHOD_RULES: tuple[Rule, ...] = (
     adapters,
     kinds_of_lora,
     pissa,
-    one_optimizer,
-    optimizers_of_whole_weights,
-    badam_on_several_gpus,
     unsloth,
     llama_pro,
     pure_bf16,

@@ -83,30 +83,6 @@ def precision(recipe: Recipe, hardware: Hardware | None) -> Iterator[Finding]:
         yield found("fp16_suggested", "info", "train.fp16", change={"train.fp16": True})
 
 
-def optimizer(recipe: Recipe, hardware: Hardware | None) -> Iterator[Finding]:
-    """The optimizer against the hardware, and what it needs beside it."""
-    optim = recipe.train.optim
-    change: dict[str, object] = {"train.optim": "adamw_torch"}
-    needed = _needed_hardware(optim)
-    missing = needed is not None and (needed != "an NVIDIA GPU" or (hardware is not None and not hardware.cuda))
-    if missing:
-        yield error("optimizer_without_hardware", "train.optim", change=change, optim=optim, needed=needed)
-    if optim.startswith(("galore_", "apollo_")) and not recipe.trainer.get("optim_target_modules"):
-        fields = ("train.optim", "trainer.optim_target_modules")
-        yield error(
-            "optimizer_needs_targets", *fields, change={"trainer.optim_target_modules": "all-linear"}, optim=optim
-        )
-
-
-def _needed_hardware(optim: str) -> str | None:
-    if optim.endswith("_xla"):
-        return "a TPU"
-    if "_npu_" in optim:
-        return "an Ascend NPU"
-    # bitsandbytes has its optimizers for GPUs only; torchao's adamw_torch_8bit and _4bit too.
-    return "an NVIDIA GPU" if any(mark in optim for mark in ("8bit", "4bit", "32bit", "paged", "bnb")) else None
-
-
 def length_and_warmup(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """The length of the run, and a warmup within it."""
     train = recipe.train
@@ -210,7 +186,6 @@ def loader_processes(recipe: Recipe, hardware: Hardware | None) -> Iterator[Find
 TRAINING_RULES: tuple[Rule, ...] = (
     best_model,
     precision,
-    optimizer,
     length_and_warmup,
     schedule,
     learning_rate,

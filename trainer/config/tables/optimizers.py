@@ -103,7 +103,7 @@ class BadamTable(Table):
     """Steps before the next block has its turn. -1: never."""
 
     badam_update_ratio: Annotated[float, Field(gt=0, le=1), Form("advanced", when=BADAM_RATIO)] = 0.05
-    """Share of the weights that is trained in mode `ratio`."""
+    """Share of each weight that is trained at a time in mode `ratio`; after 100 steps the next share has its turn."""
 
     badam_mask_mode: Annotated[Literal["adjacent", "scatter"], Form("expert", when=BADAM_RATIO)] = "adjacent"
     """Whether those weights lie together or scattered."""

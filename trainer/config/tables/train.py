@@ -86,8 +86,9 @@ class TrainTable(Table):
     """Gradients longer than this are shortened to it, which tames single bad batches. 0: no limit."""
 
     optim: Annotated[Optimizer, Form("advanced")] = "adamw_torch"
-    """The optimizer. `adamw_torch_fused` is faster on GPUs; those with 8bit or paged need bitsandbytes and a GPU.
-    transformers' default is adamw_torch_fused."""
+    """The optimizer. `adamw_torch_fused` is faster on GPUs; those with 8bit, paged, lion or ademamix need the package
+    bitsandbytes; `lomo` and those with layerwise update during the backward pass. transformers' default is
+    adamw_torch_fused."""
 
     optim_args: Annotated[str | None, Form()] = None
     """Settings of the optimizer as `name=value,name=value`."""

@@ -42,9 +42,9 @@ class ApolloSettings:
 class Apollo(WeightByWeight):
     """Groups with `projected = True` get factors from a projection; others are trained by AdamW.
 
-    For a matrix W with gradient G and a projection R of it: with Adam's moments M and V of R, the factor of a channel is
-    s = |M / sqrt(V)| / |R|, and W becomes W - rate * (correction * sqrt(scale) * s * G + weight_decay * W), where the
-    norm of s * G may grow by 1 % a step.
+    For a matrix W with gradient G and a projection R of it: with Adam's moments M and V of R, the factor of a channel
+    is s = |M / sqrt(V)| / |R|, and W becomes W - rate * (correction * sqrt(scale) * s * G + weight_decay * W), where
+    the norm of s * G may grow by 1 % a step.
     """
 
     def __init__(

@@ -58,7 +58,8 @@ class WeightByWeight(OwnOptimizer):
     def _updater(self, group: int, limit: Callable[[], float]) -> Callable[[torch.Tensor], None]:
         @torch.no_grad()
         def update_now(weight: torch.Tensor) -> None:
-            assert weight.grad is not None and self._norms is not None
+            assert weight.grad is not None
+            assert self._norms is not None
             norm = torch.linalg.vector_norm(weight.grad, dtype=torch.float32)
             self._norms.append(norm)
             if not torch.isfinite(norm):

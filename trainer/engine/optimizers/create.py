@@ -1,4 +1,4 @@
-"""The optimizer that a recipe asks for, where it is one of ours or needs groups of its own. Any stage's trainer uses it.
+"""The optimizer that a recipe asks for, where it is one of ours or needs groups of its own, for any stage's trainer.
 
 Optimizers of transformers' `optim` with its usual groups are not made here.
 """
@@ -23,12 +23,16 @@ from .apollo import Apollo, ApolloSettings
 from .badam import BlockOptimizer, Weight
 from .base import Group, MakeBase, WeightByWeight
 from .galore import Galore, GaloreSettings
+from .lomo import AdaLomo, Lomo
 from .muon import MuonWithAdamW
 from .targets import grouped, linear_weights, trained_weights
 from .turns import LayerTurns, ShareTurns, Turns, layers_of
 
-LOW_RANK_NAMES = ("galore_", "apollo_")
-"""How transformers' names of GaLore and APOLLO begin."""
+
+def is_made_here(optim: str) -> bool:
+    """Whether one of transformers' names stands for an optimizer of ours."""
+    return optim.startswith(("galore_", "apollo_")) or optim in ("lomo", "adalomo")
+
 
 # What the package of BAdam's authors does, and with it LLaMA-Factory, which lets no one change it.
 _STEPS_OF_A_SHARE = 100
@@ -93,6 +97,8 @@ def own_optimizer(
         return _galore_by_name(asked)
     if name.startswith("apollo_"):
         return _apollo_by_name(asked)
+    if name in ("lomo", "adalomo"):
+        return _lomo(asked)
     if recipe.lora.loraplus_lr_ratio is not None:
         return _loraplus(asked)
     return None
@@ -109,7 +115,9 @@ def base_maker(arguments: Any, optim: str) -> MakeBase:
 
 def _galore(asked: _Asked) -> torch.optim.Optimizer:
     table = asked.recipe.galore
-    settings = GaloreSettings(table.galore_rank, table.galore_update_interval, table.galore_scale, table.galore_proj_type)
+    settings = GaloreSettings(
+        table.galore_rank, table.galore_update_interval, table.galore_scale, table.galore_proj_type
+    )
     groups = asked.low_rank_groups(list(table.galore_target), "galore_target")
     make_base = base_maker(asked.arguments, str(asked.recipe.train.optim))
     optimizer = Galore(groups, make_base, settings, asked.adam["rate"])
@@ -121,7 +129,7 @@ def _galore(asked: _Asked) -> torch.optim.Optimizer:
 def _galore_by_name(asked: _Asked) -> torch.optim.Optimizer:
     """transformers' names, with its defaults."""
     name = str(asked.recipe.train.optim)
-    given = settings_of(asked.arguments.optim_args)
+    given = _settings_of(asked.recipe.train.optim_args, ("rank", "update_proj_gap", "scale", "proj_type"))
     settings = GaloreSettings(
         rank=_number(given, "rank", 128),
         interval=_number(given, "update_proj_gap", 200),
@@ -158,7 +166,8 @@ def _apollo(asked: _Asked) -> torch.optim.Optimizer:
 
 def _apollo_by_name(asked: _Asked) -> torch.optim.Optimizer:
     """transformers' names, with its defaults."""
-    given = settings_of(asked.arguments.optim_args)
+    known = ("rank", "update_proj_gap", "scale", "proj_type", "proj", "scale_type")
+    given = _settings_of(asked.recipe.train.optim_args, known)
     settings = ApolloSettings(
         rank=_number(given, "rank", 128),
         interval=_number(given, "update_proj_gap", 200),
@@ -187,7 +196,9 @@ def _badam(asked: _Asked) -> torch.optim.Optimizer:
             raise UserError("this model has no layers that are trained and could take turns", field="use_badam")
         if table.badam_start_block is not None and table.badam_start_block >= len(layers):
             raise UserError(
-                f"expected a number from 0 to {len(layers) - 1}", field="badam_start_block", value=table.badam_start_block
+                f"expected a number from 0 to {len(layers) - 1}",
+                field="badam_start_block",
+                value=table.badam_start_block,
             )
         turns = LayerTurns(layers, table.badam_switch_mode, table.badam_start_block, table.badam_switch_interval, seed)
         asked.say("info", words("run_badam_layers", layers=len(layers), steps=turns.interval))
@@ -247,6 +258,14 @@ def _muon(asked: _Asked) -> torch.optim.Optimizer:
     return MuonWithAdamW(groups, **asked.adam)
 
 
+def _lomo(asked: _Asked) -> torch.optim.Optimizer:
+    groups = grouped(trained_weights(asked.model), asked.decaying, float(asked.arguments.weight_decay))
+    rate = float(asked.arguments.learning_rate)
+    optimizer = AdaLomo(groups, rate) if asked.recipe.train.optim == "adalomo" else Lomo(groups, rate)
+    asked.layer_by_layer(optimizer)
+    return optimizer
+
+
 def _loraplus(asked: _Asked) -> torch.optim.Optimizer:
     lora, arguments = asked.recipe.lora, asked.arguments
     kind, settings = Trainer.get_optimizer_cls_and_kwargs(arguments, asked.model)
@@ -264,24 +283,26 @@ def _loraplus(asked: _Asked) -> torch.optim.Optimizer:
     # PEFT's order: A, embeddings, B, and what of B does not decay.
     for group, decays in zip(optimizer.param_groups, (True, True, True, False), strict=True):
         group["decays"] = decays
-    rates = {"rate": f"{arguments.learning_rate:.4g}", "other": f"{arguments.learning_rate * lora.loraplus_lr_ratio:.4g}"}
+    rates = {
+        "rate": f"{arguments.learning_rate:.4g}",
+        "other": f"{arguments.learning_rate * lora.loraplus_lr_ratio:.4g}",
+    }
     asked.say("info", words("run_loraplus_rates", **rates))
     return optimizer
 
 
-def settings_of(text: str | None) -> dict[str, str]:
+def _settings_of(text: str | None, known: tuple[str, ...]) -> dict[str, str]:
     """`name=value,name=value` as a dictionary.
 
     Raises:
-        UserError: where a value is missing.
+        UserError: where a name is not known or a value is missing.
     """
     settings: dict[str, str] = {}
-    for part in (text or "").replace(" ", "").split(","):
-        name, equals, value = part.partition("=")
-        if part and not (name and equals and value):
-            raise UserError("expected name=value,name=value", field="optim_args", value=part)
-        if part:
-            settings[name] = value
+    for part in filter(None, (text or "").replace(" ", "").split(",")):
+        name, _, value = part.partition("=")
+        if name not in known or not value:
+            raise UserError(f"expected name=value with a name of {', '.join(known)}", field="optim_args", value=part)
+        settings[name] = value
     return settings
 
 

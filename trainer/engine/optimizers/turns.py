@@ -1,4 +1,4 @@
-"""Which part of the weights has its turn in BAdam: layer after layer, or a share of each matrix. Not for training it."""
+"""Which part of the weights has its turn in BAdam: layer after layer, or a share of each matrix. Not for training."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Recipes that break a rule about what is trained."""
 
-from tests.trainer.config.rule_cases.case import OLD_GPU, TWO_GPUS, ZERO3, Case, case
+from tests.trainer.config.rule_cases.case import OLD_GPU, ZERO3, Case, case
 
 METHOD_CASES: tuple[Case, ...] = (
     case(
@@ -84,37 +84,6 @@ METHOD_CASES: tuple[Case, ...] = (
         method__finetuning_type="full",
     ),
     case(
-        "optimizers_exclusive",
-        "use_galore and use_badam exclude each other",
-        galore__use_galore=True,
-        badam__use_badam=True,
-        method__finetuning_type="full",
-    ),
-    case(
-        "optimizer_needs_whole_weights",
-        "use_apollo trains all weights and excludes finetuning_type lora",
-        apollo__use_apollo=True,
-    ),
-    case(
-        "layerwise_and_several_gpus",
-        "galore_layerwise updates on one GPU only, and there are 2",
-        TWO_GPUS,
-        galore__use_galore=True,
-        galore__galore_layerwise=True,
-    ),
-    case(
-        "layerwise_and_accumulation",
-        "apollo_layerwise updates at once and cannot wait for gradient_accumulation_steps = 8",
-        apollo__use_apollo=True,
-        apollo__apollo_layerwise=True,
-    ),
-    case(
-        "optimizer_and_deepspeed",
-        "use_galore does not work with deepspeed",
-        galore__use_galore=True,
-        train__deepspeed="ds.json",
-    ),
-    case(
         "pissa_and_stage",
         "pissa_init changes the base weights, which stage kto needs",
         lora__pissa_init=True,
@@ -151,12 +120,6 @@ METHOD_CASES: tuple[Case, ...] = (
         "bf16 is mixed precision and pure_bf16 is not mixed",
         method__pure_bf16=True,
         train__bf16=True,
-    ),
-    case(
-        "badam_and_several_gpus",
-        "use_badam with badam_mode layer needs one GPU, or ZeRO-3 in mode layer, and there are 2",
-        TWO_GPUS,
-        badam__use_badam=True,
     ),
     case(
         "unsloth_and_zero3",

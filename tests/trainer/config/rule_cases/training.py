@@ -77,18 +77,6 @@ TRAINING_CASES: tuple[Case, ...] = (
     case("fp16_without_hardware", "fp16 is on, but there is no NVIDIA GPU", PROCESSOR, train__fp16=True),
     case("fp16_suggested", "the GPU has no bfloat16, so that bf16 stays off", OLD_GPU),
     case("tf32_without_hardware", "tf32 needs a GPU of the Ampere kind", OLD_GPU, train__tf32=True),
-    case(
-        "optimizer_without_hardware",
-        "optim = paged_adamw_8bit needs an NVIDIA GPU",
-        PROCESSOR,
-        train__optim="paged_adamw_8bit",
-    ),
-    case("optimizer_without_hardware", "needs an Ascend NPU", train__optim="adamw_torch_npu_fused"),
-    case(
-        "optimizer_needs_targets",
-        "optim = galore_adamw needs optim_target_modules in [trainer]",
-        train__optim="galore_adamw",
-    ),
     case("max_steps_zero", "max_steps = 0 trains nothing", train__max_steps=0),
     case(
         "warmup_longer_than_run",
