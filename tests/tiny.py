@@ -16,6 +16,7 @@ ARCHITECTURES = {
     "qwen2": "Qwen2Config",
     "qwen3": "Qwen3Config",
     "qwen3_moe": "Qwen3MoeConfig",
+    "gemma2": "Gemma2Config",
     "gemma3": "Gemma3TextConfig",
     "mistral": "MistralConfig",
     "phi3": "Phi3Config",

@@ -11,6 +11,7 @@ from trainer.config import Recipe
 from trainer.data import PreparedData
 from trainer.engine.session import RunSession
 from trainer.model.load import load_model
+from trainer.model.precision import trained_precision_kept
 from trainer.model.prepare import count_parameters, prepare_model
 from trainer.model.threads import choose_threads
 from trainer.model.tokenizer import load_tokenizer, set_stop_tokens
@@ -43,7 +44,8 @@ def build_trainer(session: RunSession, recipe: Recipe, data: PreparedData) -> An
     if recipe.model.print_param_status:
         for name, parameter in model.named_parameters():
             print(f"{name}: {parameter.dtype}, {'trained' if parameter.requires_grad else 'frozen'}", flush=True)
-    trainer = build_sft_trainer(model, tokenizer, data, recipe, session.run.path)
+    with trained_precision_kept(model):
+        trainer = build_sft_trainer(model, tokenizer, data, recipe, session.run.path)
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     if recipe.method.early_stopping_steps:

@@ -69,6 +69,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
     from trainer.engine.resume import checkpoint_to_resume, settings_journal
     from trainer.engine.run_trainer import NotFinite
     from trainer.model.load import base_model_name
+    from trainer.model.loading_record import LoadingRecord
 
     checkpoint = checkpoint_to_resume(session, recipe.train.resume_from_checkpoint, resume=resume)
     trainer = build_trainer(session, recipe, data)
@@ -81,6 +82,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
             "finetuning_type": recipe.method.finetuning_type,
             "base_model": base_model_name(recipe),
             "adapters": list(recipe.model.adapter_name_or_path or []),
+            "loading": LoadingRecord.of_run(recipe, trainer.model.config).as_json(),
         },
         keep=recipe.train.save_total_limit,
         save_only_model=recipe.train.save_only_model,

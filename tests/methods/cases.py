@@ -2,7 +2,13 @@
 
 from tests.methods.adapter_cases import ADAPTER_CASES
 from tests.methods.case import MethodCase
+from tests.methods.loading_cases import LOADING_CASES
 from tests.methods.optimizer_cases import OPTIMIZER_CASES
 from tests.methods.weight_cases import WEIGHT_CASES
 
-CASES: tuple[MethodCase, ...] = (*WEIGHT_CASES, *ADAPTER_CASES, *OPTIMIZER_CASES)
+CASES: tuple[MethodCase, ...] = (
+    *WEIGHT_CASES,
+    *ADAPTER_CASES,
+    *LOADING_CASES,
+    *OPTIMIZER_CASES,
+)

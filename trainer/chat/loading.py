@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+from transformers import AutoTokenizer, GenerationConfig
 
 from trainer.config import resolve_model_path
 from trainer.errors import UserError
-from trainer.model.threads import choose_threads
+from trainer.model.loading_record import LoadingRecord
 from trainer.model.vocabulary import fit_vocabulary
+
+from .placing import load_base
 
 
 @dataclass
@@ -26,6 +28,8 @@ class LoadedModel:
     tokenizer: Any
     base_path: str | None
     has_adapter: bool
+    record: LoadingRecord
+    """How its weights were loaded, and how it generates."""
     _base: Any = field(default=None)
 
     @property
@@ -44,15 +48,18 @@ class LoadedModel:
         if self.base_path is None:
             return self.model, nullcontext()
         if self._base is None:
-            self._base = _weights(self.base_path)
+            self._base = load_base(self.base_path, self.record)
             fit_vocabulary(self._base, self.tokenizer)
             # It is sent the tuned model's template, and must stop where that one's answers end.
             self._base.generation_config = self.model.generation_config
         return self._base, nullcontext()
 
 
-def load_for_chat(model: str, adapter: str | None = None) -> LoadedModel:
+def load_for_chat(model: str, adapter: str | None = None, settings: Mapping[str, Any] | None = None) -> LoadedModel:
     """Load a model folder, a hub id, or a checkpoint folder of a run (adapter or whole model).
+
+    The base of an adapter is loaded as it was in training; `settings` (`infer_dtype`, `quantization_bit`, ...) go
+    before that.
 
     Raises:
         UserError: when something is missing or cannot be read.
@@ -65,7 +72,8 @@ def load_for_chat(model: str, adapter: str | None = None) -> LoadedModel:
     name = str(Path(adapter).name if adapter else path.name or model)
     tokenizer_home = adapter if adapter and (Path(adapter) / "tokenizer.json").is_file() else model
     tokenizer = AutoTokenizer.from_pretrained(resolve_model_path(tokenizer_home), trust_remote_code=False)
-    weights = _weights(model)
+    record = LoadingRecord.of_checkpoint(Path(adapter) if adapter else path).with_settings(settings or {})
+    weights = load_base(model, record)
     fit_vocabulary(weights, tokenizer)
     for merged in details.get("adapters", [])[:-1]:
         # The run was trained on top of these, merged into the base.
@@ -83,7 +91,7 @@ def load_for_chat(model: str, adapter: str | None = None) -> LoadedModel:
         )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    return LoadedModel(name, weights, tokenizer, str(base) if base else None, adapter is not None)
+    return LoadedModel(name, weights, tokenizer, str(base) if base else None, adapter is not None, record)
 
 
 def _details(path: Path) -> dict[str, Any]:
@@ -100,20 +108,6 @@ def _base_of(path: Path) -> str:
     if not base:
         raise UserError("the adapter does not name its base model", file=path / "adapter_config.json")
     return str(base)
-
-
-def _weights(name: str) -> Any:
-    place = resolve_model_path(name)
-    on_gpu = torch.cuda.is_available()
-    try:
-        model = AutoModelForCausalLM.from_pretrained(
-            place, dtype=torch.bfloat16 if on_gpu else torch.float32, trust_remote_code=False
-        )
-    except (OSError, ValueError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise UserError(f"the model cannot be loaded: {reason}", file=place) from error
-    choose_threads(model.num_parameters())
-    return model.to("cuda" if on_gpu else "cpu").eval()
 
 
 def _with_adapter(model: Any, adapter: str) -> Any:

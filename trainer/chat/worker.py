@@ -86,7 +86,7 @@ class ChatWorker:
         from .loading import load_for_chat
 
         self._loaded = None
-        loaded = load_for_chat(str(request["model"]), request.get("adapter"))
+        loaded = load_for_chat(str(request["model"]), request.get("adapter"), request.get("loading"))
         self._loaded = loaded
         self._say(
             event="loaded",
@@ -118,6 +118,7 @@ class ChatWorker:
                 **inputs,
                 **_generation_arguments(settings),
                 pad_token_id=tokenizer.pad_token_id,
+                use_cache=self._loaded.record.use_kv_cache,
                 streamer=sender if int(settings.get("num_beams", 1)) == 1 else None,
                 stopping_criteria=StoppingCriteriaList([StopOnEvent(self._stop)]),
             )

@@ -11,6 +11,9 @@ from pathlib import Path
 # Compute capability 8.0 (Ampere) is the first with bfloat16.
 _FIRST_BF16_CAPABILITY = 8
 
+# Modules of packages that single parameters need.
+OPTIONAL_PACKAGES = ("bitsandbytes", "flash_attn", "flash_attn_interface", "hqq", "liger_kernel")
+
 
 @dataclass(frozen=True)
 class Hardware:
@@ -23,6 +26,8 @@ class Hardware:
     gpu_count: int
     cpu_cores: int
     """Cores that this process may use."""
+    packages: frozenset[str] | None = None
+    """Which of the optional packages can be imported; None when nobody has looked."""
 
     @staticmethod
     def detect() -> Hardware:
@@ -34,6 +39,7 @@ class Hardware:
             bf16=count > 0 and min(capabilities) >= _FIRST_BF16_CAPABILITY,
             gpu_count=count,
             cpu_cores=len(os.sched_getaffinity(0)),
+            packages=frozenset(name for name in OPTIONAL_PACKAGES if importlib.util.find_spec(name) is not None),
         )
 
 

@@ -86,6 +86,8 @@ def _bf16(recipe: Recipe, hardware: Hardware) -> Choice:
 def _gradient_checkpointing(recipe: Recipe, hardware: Hardware) -> Choice:
     if recipe.model.disable_gradient_checkpointing:
         return Choice(False, "disable_gradient_checkpointing is set")
+    if recipe.model.use_unsloth_gc:
+        return Choice(True, "use_unsloth_gc is on")
     if not hardware.cuda:
         return Choice(False, "without a GPU time is scarcer than memory")
     return Choice(True, "saves GPU memory")

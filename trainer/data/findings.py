@@ -20,6 +20,11 @@ FINDING_TEXTS: dict[str, str] = {
     "model_no_template": "{problem}",
     "template_unknown": "{problem}",
     "model_not_local": "{model} is not on this machine: it will be downloaded at the start and checked then",
+    "model_is_quantized": "{model} comes quantized ({method}): an adapter is trained on it as it is",
+    "model_quantized_needs_adapter": "{model} is quantized ({method}), and quantized weights cannot be trained with "
+    "finetuning_type {finetuning_type}: choose lora, or the model in 16 bits",
+    "model_quantized_twice": "{model} is quantized already ({method}): remove quantization_bit, or choose the model in "
+    "16 bits",
     "model_large_for_memory": "{model} has {billions} billion parameters: its weights alone need about {needed} GB, "
     "and this machine has {memory} GB of memory and no GPU; choose a smaller model or a machine with a GPU",
     "model_slow_on_processor": "{model} has {billions} billion parameters and there is no GPU: training on the CPU "

@@ -48,12 +48,12 @@ def _parameters(recipe: Recipe) -> float:
     except UserError:
         counted = 0
     else:
-        counted = sum(_in_file(file) for file in folder.glob("*.safetensors"))
+        counted = sum(parameters_in_file(file) for file in folder.glob("*.safetensors"))
     named = _NAMED_SIZE.findall(Path(name).name)
     return counted or max(map(float, named), default=0.0) * 1e9
 
 
-def _in_file(file: Path) -> int:
+def parameters_in_file(file: Path) -> int:
     """The sum of the shapes in the head of a safetensors file; the weights themselves are not read."""
     try:
         with file.open("rb") as stream:

@@ -11,6 +11,7 @@ from trainer.data.encode import missing_template
 from trainer.data.findings import finding
 from trainer.data.model_files import check_model_files
 from trainer.data.model_folder import find_model_folder
+from trainer.data.model_quantization import stored_quantization_findings
 from trainer.data.model_size import large_for_processor
 from trainer.data.pipeline import PipelineOptions
 from trainer.data.prepare import recipe_tokenizer
@@ -28,6 +29,8 @@ def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5)
     """
     findings: list[Finding] = []
     tokenizer = _tokenizer(recipe, findings)
+    if tokenizer is not None:
+        findings += stored_quantization_findings(recipe, tokenizer.folder)
     if not Hardware.detect().cuda:
         findings += large_for_processor(recipe)
     options = PipelineOptions.of(recipe, limit_rows=limit_rows).for_check(seconds)

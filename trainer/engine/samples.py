@@ -38,7 +38,7 @@ def sample_answers(trainer: Any, session: RunSession, prompts: list[str]) -> Non
                     **inputs,
                     max_new_tokens=_NEW_TOKENS,
                     do_sample=False,
-                    use_cache=True,
+                    use_cache=trainer.recipe.model.use_kv_cache,
                     pad_token_id=tokenizer.pad_token_id,
                 )
                 answer = tokenizer.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()

@@ -17,6 +17,27 @@ RUN_TEXTS: dict[str, str] = {
     "run_on_cpu": "training on the CPU, threads: {threads}",
     "run_one_gpu": "GPU 0 of {count} is used: training on several is not available yet. "
     "Set CUDA_VISIBLE_DEVICES before the start to choose another.",
+    "run_attention_asked": "attention: {name}, as flash_attn = {value} says",
+    "run_attention_flash": "attention: FlashAttention 2, because {package} is installed and GPU, model and number "
+    "format suit it",
+    "run_attention_sdpa_gpu": "attention: PyTorch's fused one (sdpa); FlashAttention needs an NVIDIA GPU (Ampere or "
+    "newer)",
+    "run_attention_sdpa_package": "attention: PyTorch's fused one (sdpa); the package {package} is not installed",
+    "run_attention_sdpa_model": "attention: PyTorch's fused one (sdpa); this model cannot be computed with "
+    "FlashAttention",
+    "run_attention_sdpa_precision": "attention: PyTorch's fused one (sdpa); FlashAttention computes in 16 bits only",
+    "run_attention_plain": "attention: the plain one (eager); {model} has no fused form",
+    "run_attention_shifted": "attention: shifted sparse (shift_attn) in training, full in evaluation and samples",
+    "run_quantized": "the base model is quantized ({how}); arithmetic in {dtype}",
+    "run_model_is_quantized": "the base model comes quantized ({method})",
+    "run_from_scratch": "training starts from random weights (train_from_scratch)",
+    "run_liger": "Liger kernels in the place of the model's own",
+    "run_rope": "positions stretched by {kind}, {factor} times: from {longest} tokens, for cutoff_len = {length}",
+    "run_rope_not_needed": "rope_scaling is not used: cutoff_len = {length} is within the {longest} tokens that the "
+    "model was made for",
+    "run_rope_dynamic": "rope_scaling = dynamic stretches by the longest row of each batch: rows are computed a little "
+    "differently in other company, and a resumed run is not the same to the bit. yarn has neither trouble",
+    "run_rope_of_adapter": "positions stretched as adapter {path} was trained with them",
     "run_disk_full": "no space left in {folder}: checkpoint {step} was not saved and nothing older was touched. "
     "Free some space; it is tried again at the next save, and before the run ends.",
     "run_loss_not_finite": "the loss is not finite at step {step}: this update was left out",

@@ -16,6 +16,7 @@ from trainer.engine.argument_checks import check_optimizer, check_schedule
 from trainer.engine.arguments import training_arguments
 from trainer.engine.isolation import check_rows_stay_apart
 from trainer.engine.run_trainer import RunTrainer
+from trainer.model.precision import use_float32_logits
 
 
 class SftTrainer(RunTrainer, SFTTrainer):
@@ -43,6 +44,8 @@ def build_sft_trainer(model: Any, tokenizer: Any, data: PreparedData, recipe: Re
         remove_unused_columns=False,
         # A stream is read here and not by one process for all: its batches hold more than tensors.
         accelerator_config={"dispatch_batches": False},
+        # TRL would take the architecture's own weight, which nobody asked for.
+        router_aux_loss_coef=recipe.model.moe_aux_loss_coef or 0.0,
     )
     check_optimizer(arguments, model, recipe)
     check_schedule(arguments)
@@ -59,6 +62,8 @@ def build_sft_trainer(model: Any, tokenizer: Any, data: PreparedData, recipe: Re
         eval_dataset=evaluation_sequences(data, recipe),
         processing_class=tokenizer,
     )
+    if recipe.model.upcast_lmhead_output:
+        use_float32_logits(trainer.model, outputs=("log_probs", "entropy", "is_top1"))
     trainer.train_dataset = training_sequences(data, recipe)
     if isinstance(collator, IsolatingCollator):
         field = "padding_free" if recipe.data.padding_free else "neat_packing"

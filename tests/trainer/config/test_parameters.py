@@ -83,13 +83,13 @@ def test_a_misspelled_parameter_gets_its_near_match() -> None:
 
 
 def test_limits_choices_and_words_come_from_the_definition() -> None:
-    rank, flash, rate, targets = (
-        parameter(name) for name in ("lora_rank", "flash_attn", "learning_rate", "lora_target")
+    rank, engine, rate, targets = (
+        parameter(name) for name in ("lora_rank", "infer_backend", "learning_rate", "lora_target")
     )
     assert (rank.kind, rank.minimum, rank.maximum, rank.default) == ("int", 1, 4096, 8)
     assert rank.type_text == "a whole number from 1 to 4096"
-    assert flash.choices == ("auto", "disabled", "sdpa", "fa2", "fa3")
-    assert flash.form.available_choices == ("auto", "disabled", "sdpa")
+    assert engine.choices == ("huggingface", "vllm", "sglang")
+    assert engine.form.available_choices == ("huggingface",)
     assert (rate.kind, rate.optional, rate.default, rate.form.live) == ("float", True, None, True)
     assert (targets.kind, targets.default) == ("list", ["all"])
 

@@ -3,6 +3,7 @@
 from trainer.config.rules.availability import AVAILABILITY_RULES
 from trainer.config.rules.base import Rule
 from trainer.config.rules.data import DATA_RULES
+from trainer.config.rules.loading import LOADING_RULES
 from trainer.config.rules.messages import MESSAGES
 from trainer.config.rules.method import METHOD_RULES
 from trainer.config.rules.optimizers import OPTIMIZER_RULES
@@ -12,6 +13,7 @@ from trainer.config.rules.vocabulary import VOCABULARY_RULES
 
 RULES: tuple[Rule, ...] = (
     *DATA_RULES,
+    *LOADING_RULES,
     *METHOD_RULES,
     *OPTIMIZER_RULES,
     *VOCABULARY_RULES,

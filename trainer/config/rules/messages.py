@@ -54,6 +54,28 @@ MESSAGES: dict[str, str] = {
     "predict_with_generate_and_zero3": "predict_with_generate does not work under DeepSpeed ZeRO-3: turn it off",
     "image_pixels": "image_min_pixels = {low} is above image_max_pixels = {high}: swap them",
     "video_pixels": "video_min_pixels = {low} is above video_max_pixels = {high}: swap them",
+    # loading
+    "flash_attention_without_gpu": "flash_attn = {attention} needs an NVIDIA GPU, which is not there: use auto",
+    "flash_attention_in_float32": "flash_attn = {attention} computes in 16 bits only, and bf16 and fp16 are off: turn "
+    "one on, or use auto",
+    "shift_attn_and_flash_attn": "shift_attn brings its own attention, upon sdpa, and flash_attn = {attention} asks "
+    "for another: use auto",
+    "liger_without_gpu": "enable_liger_kernel needs an NVIDIA GPU, which is not there: turn it off",
+    "unsloth_needs_older_trl": "use_unsloth: unsloth replaces the trainers of TRL 1.15 and older, trimtab trains with "
+    "TRL 1.16 and newer; turn it off. enable_liger_kernel and use_unsloth_gc give part of what it saves",
+    "v1_kernels_are_not_here": "use_v1_kernels: these kernels are part of LLaMA-Factory's own trainer; turn it off. "
+    "enable_liger_kernel does the same",
+    "offload_without_checkpointing": "use_unsloth_gc moves what gradient checkpointing stores, and that is off: turn "
+    "it on, or use_unsloth_gc off",
+    "package_missing": "{name} = {value} needs the package {package}, which is not installed: pip install {package}",
+    "mixture_of_depths_is_broken": "mixture_of_depths needs the package mixture-of-depth, whose last version does not "
+    "work with transformers 5: remove it",
+    "low_cpu_mem_usage_always": "low_cpu_mem_usage = false: transformers 5 has no other way to load weights; remove it",
+    "eetq_is_downloaded_code": "quantization_method eetq: transformers downloads its code from the hub and runs it, "
+    "which trimtab does not allow; use bnb with 8 bits",
+    "from_scratch_needs_full": "train_from_scratch starts from random weights, and finetuning_type {method} would "
+    "leave most of them so: choose full",
+    "upcast_in_float32": "{name} has no effect: everything is computed in float32 already",
     # method
     "quantization_needs_adapter": "quantization_bit works only with finetuning_type lora or oft, not {method}: choose "
     "lora or remove quantization_bit",

@@ -35,7 +35,6 @@ class QuantizationTable(Table):
     """Loading the base model with few bits per weight (QLoRA)."""
 
     applies_when: ClassVar[tuple[Condition, ...]] = (WITH_ADAPTER,)
-    available: ClassVar[bool] = False
 
     quantization_bit: Annotated[int | None, Field(ge=1, le=8), Form("basic", unit="bits")] = None
     """Bits per weight of the base model: 4 is QLoRA and needs about a quarter of the memory. Unset: not quantized."""
@@ -43,7 +42,8 @@ class QuantizationTable(Table):
     quantization_method: Annotated[Literal["bnb", "hqq", "eetq"], BeforeValidator(_method_name), Form("advanced")] = (
         "bnb"
     )
-    """The library: `bnb` (bitsandbytes, 4 or 8 bits), `hqq` (1 to 8 bits), `eetq` (8 bits)."""
+    """The library: `bnb` (bitsandbytes, 4 or 8 bits) or `hqq` (1 to 8 bits). `eetq` is refused: its code would be
+    downloaded and run."""
 
     quantization_type: Annotated[Literal["fp4", "nf4"], Form("expert", when=(QUANTIZED,))] = "nf4"
     """The 4-bit number format of bitsandbytes; `nf4` suits trained weights better."""

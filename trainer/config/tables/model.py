@@ -69,35 +69,39 @@ class ModelTable(Table):
     weights next year."""
 
     low_cpu_mem_usage: Annotated[bool, Form()] = True
-    """Load the weights without a second copy in memory. Turn it off only when a model cannot be loaded that way."""
+    """Load the weights without a second copy in memory. transformers 5 always does; only there so that LLaMA-Factory
+    files can be read."""
 
-    rope_scaling: Annotated[Literal["linear", "dynamic", "yarn", "llama3"] | None, LATER] = None
-    """Stretch the position encoding so that `cutoff_len` may exceed the length that the model was made for."""
+    rope_scaling: Annotated[Literal["linear", "dynamic", "yarn", "llama3"] | None, Form("advanced")] = None
+    """Stretch the position encoding so that `cutoff_len` may exceed the length that the model was made for; the factor
+    comes from the two. `yarn` loses least without much training, `llama3` suits Llama 3."""
 
-    flash_attn: Annotated[
-        Literal["auto", "disabled", "sdpa", "fa2", "fa3"],
-        Form("advanced", available_choices=("auto", "disabled", "sdpa")),
-    ] = "auto"
-    """The attention code. `auto` takes PyTorch's fused one (`sdpa`) where the model has it; `disabled` is the plain
-    form, slower but the reference; `fa2` and `fa3` need the flash-attn package and a GPU."""
+    flash_attn: Annotated[Literal["auto", "disabled", "sdpa", "fa2", "fa3"], Form("advanced")] = "auto"
+    """The attention code. `auto` takes FlashAttention 2 where it is installed and runs, else PyTorch's fused one
+    (`sdpa`), else the plain form, and says why. `disabled` is the plain form, slower but the reference; `fa2` and `fa3`
+    need the flash-attn package and a GPU."""
 
-    shift_attn: Annotated[bool, RARE] = False
-    """Shifted sparse attention of LongLoRA, for long contexts with Llama models."""
+    shift_attn: Annotated[bool, Form()] = False
+    """Shifted sparse attention of LongLoRA, for training on long contexts: each token looks at a quarter of the
+    sequence. Chat and evaluation use the full attention."""
 
-    mixture_of_depths: Annotated[Literal["convert", "load"] | None, RARE] = None
-    """Let tokens skip layers (Mixture of Depths): `convert` makes such a model, `load` opens one."""
+    mixture_of_depths: Annotated[Literal["convert", "load"] | None, Form()] = None
+    """Let tokens skip layers (Mixture of Depths). Refused: the package for it does not work with transformers 5."""
 
-    use_unsloth: Annotated[bool, LATER] = False
-    """Use unsloth's kernels for LoRA training. Needs the unsloth package and an NVIDIA GPU."""
+    use_unsloth: Annotated[bool, Form()] = False
+    """Use unsloth's kernels for LoRA training. Refused: unsloth needs an older TRL than trimtab. `enable_liger_kernel`
+    and `use_unsloth_gc` give part of what it saves."""
 
-    use_unsloth_gc: Annotated[bool, RARE] = False
-    """Keep the activations that gradient checkpointing stores in CPU memory, as unsloth does."""
+    use_unsloth_gc: Annotated[bool, Form("advanced")] = False
+    """Keep what gradient checkpointing stores of each layer in CPU memory: less GPU memory with long rows, slower."""
 
-    enable_liger_kernel: Annotated[bool, LATER] = False
-    """Use the Liger kernels: less memory for the loss of models with a large vocabulary. Needs liger-kernel."""
+    enable_liger_kernel: Annotated[bool, Form("advanced")] = False
+    """Use the Liger kernels for norms, activations and rotary positions: faster, with fewer copies. Needs liger-kernel
+    and an NVIDIA GPU. The fused loss is there without them."""
 
-    moe_aux_loss_coef: Annotated[float | None, Field(ge=0), RARE] = None
-    """Weight of the loss that keeps the experts of a mixture-of-experts model evenly used. Unset: not added."""
+    moe_aux_loss_coef: Annotated[float | None, Field(ge=0), Form("advanced")] = None
+    """Weight of the loss that keeps the experts of a mixture-of-experts model evenly used; 0.001 is usual. Unset: not
+    added."""
 
     disable_gradient_checkpointing: Annotated[bool, Form("advanced")] = False
     """Keep all activations instead of computing them again in the backward pass: about a third faster, far more GPU
@@ -107,31 +111,32 @@ class ModelTable(Table):
     """Which of PyTorch's two forms of gradient checkpointing to use. Turn it off when a model warns about inputs
     without gradients."""
 
-    upcast_layernorm: Annotated[bool, RARE] = False
+    upcast_layernorm: Annotated[bool, Form()] = False
     """Hold the normalisation weights in float32, for steadier training of quantized models."""
 
-    upcast_lmhead_output: Annotated[bool, RARE] = False
-    """Compute the loss from float32 logits also where the model would give half precision."""
+    upcast_lmhead_output: Annotated[bool, Form()] = False
+    """Compute the logits of the loss in float32 also where the model would compute them in half precision."""
 
-    train_from_scratch: Annotated[bool, LATER] = False
-    """Start from random weights: only the model's configuration and tokenizer are read."""
+    train_from_scratch: Annotated[bool, Form("advanced")] = False
+    """Start from random weights: only the model's configuration and tokenizer are read. With finetuning_type full."""
 
     infer_backend: Annotated[
         Literal["huggingface", "vllm", "sglang"], Form("advanced", available_choices=("huggingface",))
     ] = "huggingface"
     """The engine of chat and prediction. Training always uses Hugging Face transformers."""
 
-    offload_folder: Annotated[str, RARE] = "offload"
-    """Where weights go that fit neither GPU nor memory while chatting or exporting."""
+    offload_folder: Annotated[str, Form()] = "offload"
+    """Where weights go that fit neither GPU nor memory while chatting."""
 
-    use_kv_cache: Annotated[bool, RARE] = True
-    """Keep keys and values of earlier tokens while generating. The older name `use_cache` is understood."""
+    use_kv_cache: Annotated[bool, Form()] = True
+    """Keep keys and values of earlier tokens while generating: much faster. The older name `use_cache` is
+    understood."""
 
-    use_v1_kernels: Annotated[bool, RARE] = False
-    """Use the kernels of LLaMA-Factory's experimental trainer where there are any for the device."""
+    use_v1_kernels: Annotated[bool, Form()] = False
+    """Use the kernels of LLaMA-Factory's experimental trainer. Refused: they are part of that trainer."""
 
-    infer_dtype: Annotated[Literal["auto", "float16", "bfloat16", "float32"], RARE] = "auto"
-    """Number format of the weights in chat and prediction. `auto`: the format that they are stored in."""
+    infer_dtype: Annotated[Literal["auto", "float16", "bfloat16", "float32"], Form("advanced")] = "auto"
+    """Number format of the weights in chat and prediction. `auto`: bfloat16 on a GPU that has it, float32 on a CPU."""
 
     print_param_status: Annotated[bool, Form()] = False
     """Write name, number format and trainable or not of every weight to the log before the first step."""

@@ -2,11 +2,19 @@
 
 from tests.trainer.config.rule_cases.case import TWO_GPUS, Case
 from tests.trainer.config.rule_cases.data import DATA_CASES
+from tests.trainer.config.rule_cases.loading import LOADING_CASES
 from tests.trainer.config.rule_cases.method import METHOD_CASES
 from tests.trainer.config.rule_cases.optimizers import OPTIMIZER_CASES
 from tests.trainer.config.rule_cases.training import TRAINING_CASES
 from tests.trainer.config.rule_cases.vocabulary import VOCABULARY_CASES
 
-CASES: tuple[Case, ...] = (*DATA_CASES, *METHOD_CASES, *OPTIMIZER_CASES, *VOCABULARY_CASES, *TRAINING_CASES)
+CASES: tuple[Case, ...] = (
+    *DATA_CASES,
+    *LOADING_CASES,
+    *METHOD_CASES,
+    *OPTIMIZER_CASES,
+    *VOCABULARY_CASES,
+    *TRAINING_CASES,
+)
 
 __all__ = ["CASES", "TWO_GPUS", "Case"]

@@ -1,6 +1,6 @@
 """A recipe that breaks a rule, and the machines that rules ask for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainer.config import Hardware
 
@@ -8,6 +8,11 @@ PROCESSOR = Hardware(cuda=False, bf16=False, gpu_count=0, cpu_cores=2)
 OLD_GPU = Hardware(cuda=True, bf16=False, gpu_count=1, cpu_cores=8)
 TWO_GPUS = Hardware(cuda=True, bf16=True, gpu_count=2, cpu_cores=8)
 ZERO3 = {"zero_optimization": {"stage": 3}}
+
+
+def bare(hardware: Hardware) -> Hardware:
+    """The machine without any optional package."""
+    return replace(hardware, packages=frozenset())
 
 
 @dataclass(frozen=True)

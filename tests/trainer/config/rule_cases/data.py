@@ -3,11 +3,11 @@
 from tests.trainer.config.rule_cases.case import Case, case
 
 DATA_CASES: tuple[Case, ...] = (
-    case("not_available_yet", "use_unsloth is not available yet: leave it at false", model__use_unsloth=True),
+    case("not_available_yet", "use_swanlab is not available yet: leave it at false", swanlab__use_swanlab=True),
     case(
         "choice_not_available_yet",
-        "flash_attn = fa2 is not available yet: choose auto or disabled or sdpa",
-        model__flash_attn="fa2",
+        "infer_backend = vllm is not available yet: choose huggingface",
+        model__infer_backend="vllm",
     ),
     case("choice_not_available_yet", "stage = dpo is not available yet: choose sft", method__stage="dpo"),
     case("choice_not_available_yet", "report_to = wandb is not available yet: choose none", train__report_to=["wandb"]),

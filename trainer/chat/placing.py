@@ -1,0 +1,68 @@
+"""Loading the weights of a chat: in which format, on which device, what of them lies on the disk. Not for adapters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from trainer.config import resolve_model_path
+from trainer.data.model_quantization import stored_quantization
+from trainer.data.model_size import parameters_in_file
+from trainer.model.load import Place, load_weights, read_config
+from trainer.model.loading_record import LoadingRecord
+from trainer.model.quantization import prepare_stored
+from trainer.model.threads import choose_threads
+
+# Beside the weights: activations and the cache of keys and values.
+_ROOM = 1.15
+
+
+def load_base(name: str, record: LoadingRecord) -> Any:
+    """The model of a folder or hub id, loaded as the record says, ready to generate.
+
+    Raises:
+        UserError: when it cannot be loaded.
+    """
+    folder = resolve_model_path(name)
+    dtype = inference_dtype(record.infer_dtype)
+    config = read_config(folder)
+    if record.rope is not None:
+        record.rope.apply(config)
+    stored = stored_quantization(config.to_dict())
+    if stored is not None:
+        prepare_stored(stored)
+    quantized = stored is not None or record.quantization is not None
+    spread = record.spread or (not quantized and not _fits(Path(folder), dtype, free_memory()))
+    place = Place(
+        device_map="auto" if spread else {"": "cuda:0" if torch.cuda.is_available() else "cpu"},
+        offload_folder=record.offload_folder if spread else None,
+    )
+    model = load_weights(folder, config, dtype, None, record.quantization, place)
+    choose_threads(model.num_parameters())
+    return model.eval()
+
+
+def inference_dtype(asked: str) -> torch.dtype:
+    """The format of `infer_dtype`: for `auto` bfloat16 on a GPU, float16 on one that has none, float32 on a CPU."""
+    if asked != "auto":
+        found: torch.dtype = getattr(torch, asked)
+        return found
+    if not torch.cuda.is_available():
+        return torch.float32
+    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+def free_memory() -> int:
+    """Bytes that are free on the first GPU, else in memory."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info(0)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def _fits(folder: Path, dtype: torch.dtype, free: int) -> bool:
+    """Whether the weights in a folder, held in `dtype`, fit into `free` bytes; of a hub model nothing is known."""
+    parameters = sum(parameters_in_file(file) for file in folder.glob("*.safetensors"))
+    return parameters * dtype.itemsize * _ROOM <= free
