@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "check": "check",
     "data": "data",
     "download": "download",
+    "trust": "trust",
     "estimate": "estimate",
     "presets": "presets",
     "import": "import_export",

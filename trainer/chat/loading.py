@@ -12,6 +12,8 @@ from typing import Any
 from transformers import AutoTokenizer, GenerationConfig
 
 from trainer.config import resolve_model_path
+from trainer.data.model_folder import whole_model_folder
+from trainer.data.remote_code import runs_code
 from trainer.errors import UserError
 from trainer.model.loading_record import LoadingRecord
 from trainer.model.vocabulary import fit_vocabulary
@@ -71,7 +73,9 @@ def load_for_chat(model: str, adapter: str | None = None, settings: Mapping[str,
     base = None if adapter is not None else details.get("base_model")
     name = str(Path(adapter).name if adapter else path.name or model)
     tokenizer_home = adapter if adapter and (Path(adapter) / "tokenizer.json").is_file() else model
-    tokenizer = AutoTokenizer.from_pretrained(resolve_model_path(tokenizer_home), trust_remote_code=False)
+    home = whole_model_folder(tokenizer_home)
+    trust = runs_code(home, name=tokenizer_home, trust=None)
+    tokenizer = AutoTokenizer.from_pretrained(str(home), trust_remote_code=trust)
     record = LoadingRecord.of_checkpoint(Path(adapter) if adapter else path).with_settings(settings or {})
     weights = load_base(model, record)
     fit_vocabulary(weights, tokenizer)

@@ -8,9 +8,10 @@ from typing import Any
 import psutil
 import torch
 
-from trainer.config import resolve_model_path
+from trainer.data.model_folder import whole_model_folder
 from trainer.data.model_quantization import stored_quantization
 from trainer.data.model_size import parameters_in_file
+from trainer.data.remote_code import runs_code
 from trainer.model.load import Place, load_weights, read_config
 from trainer.model.loading_record import LoadingRecord
 from trainer.model.quantization import prepare_stored
@@ -26,21 +27,22 @@ def load_base(name: str, record: LoadingRecord) -> Any:
     Raises:
         UserError: when it cannot be loaded.
     """
-    folder = resolve_model_path(name)
+    folder = whole_model_folder(name)
+    trust = runs_code(folder, name=name, trust=None)
     dtype = inference_dtype(record.infer_dtype)
-    config = read_config(folder)
+    config = read_config(str(folder), trust=trust)
     if record.rope is not None:
         record.rope.apply(config)
     stored = stored_quantization(config.to_dict())
     if stored is not None:
         prepare_stored(stored)
     quantized = stored is not None or record.quantization is not None
-    spread = record.spread or (not quantized and not _fits(Path(folder), dtype, free_memory()))
+    spread = record.spread or (not quantized and not _fits(folder, dtype, free_memory()))
     place = Place(
         device_map="auto" if spread else {"": "cuda:0" if torch.cuda.is_available() else "cpu"},
         offload_folder=record.offload_folder if spread else None,
     )
-    model = load_weights(folder, config, dtype, None, record.quantization, place)
+    model = load_weights(str(folder), config, dtype, None, record.quantization, place, trust=trust)
     choose_threads(model.num_parameters())
     return model.eval()
 

@@ -25,6 +25,16 @@ FINDING_TEXTS: dict[str, str] = {
     "finetuning_type {finetuning_type}: choose lora, or the model in 16 bits",
     "model_quantized_twice": "{model} is quantized already ({method}): remove quantization_bit, or choose the model in "
     "16 bits",
+    "model_code_unknown": "{model} brings its own code ({count} {count:file|files}), which can do all that you can do, "
+    "and is not run without your consent: look at it with `trimtab trust {model}`",
+    "model_code_changed": "the code of {model} ({count} {count:file|files}) is not the one that you agreed to before: "
+    "look at it again with `trimtab trust {model}`",
+    "model_code_off": "{model} needs its own code ({count} {count:file|files}), to which you have agreed: set "
+    "trust_remote_code = true",
+    "model_code_not_needed": "you have not agreed to the code of {model} ({count} {count:file|files}), and it is not "
+    "needed: set trust_remote_code = false, or look at it with `trimtab trust {model}`",
+    "model_code_elsewhere": "{model} takes code from another repository ({place}), which is not fetched: copy that "
+    "code into a folder with the model, and take it out of its auto_map",
     "model_large_for_memory": "{model} has {billions} billion parameters: its weights alone need about {needed} GB, "
     "and this machine has {memory} GB of memory and no GPU; choose a smaller model or a machine with a GPU",
     "model_slow_on_processor": "{model} has {billions} billion parameters and there is no GPU: training on the CPU "

@@ -3,6 +3,8 @@ tells (`trainer.config.check`)."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from trainer.config import Finding, Hardware, Recipe
 from trainer.config.model_names import is_hub_name
 from trainer.data.check import findings_of_all, nothing_left_by_val_size, read_sets
@@ -10,12 +12,13 @@ from trainer.data.dataset import held_rows
 from trainer.data.encode import missing_template
 from trainer.data.findings import finding
 from trainer.data.model_files import check_model_files
-from trainer.data.model_folder import find_model_folder
+from trainer.data.model_folder import find_model_folder, recipe_hub_model
 from trainer.data.model_quantization import stored_quantization_findings
 from trainer.data.model_size import large_for_processor
 from trainer.data.pipeline import PipelineOptions
 from trainer.data.prepare import recipe_tokenizer
 from trainer.data.registry import split_names
+from trainer.data.remote_code import code_finding
 from trainer.data.templates import named_template
 from trainer.data.tokenizer import TextTokenizer
 from trainer.errors import UserError
@@ -63,7 +66,10 @@ def _tokenizer(recipe: Recipe, findings: list[Finding]) -> TextTokenizer | None:
     if not name:
         return None
     try:
-        _check_files(recipe)
+        folder = _checked_folder(recipe)
+        address = str(recipe_hub_model(recipe) or name)
+        if (code := code_finding(folder, name=address, trust=recipe.model.trust_remote_code)) is not None:
+            findings.append(code)
         tokenizer = recipe_tokenizer(recipe)
     except UserError as error:
         if is_hub_name(name) and error.file is None:
@@ -78,9 +84,10 @@ def _tokenizer(recipe: Recipe, findings: list[Finding]) -> TextTokenizer | None:
     return tokenizer
 
 
-def _check_files(recipe: Recipe) -> None:
-    """Raises: UserError when the model is not there, or not whole."""
+def _checked_folder(recipe: Recipe) -> Path:
+    """The folder of the model. Raises: UserError when it is not there, or not whole."""
     model = recipe.model
     name = str(model.model_name_or_path)
     folder = find_model_folder(name, cache_dir=model.cache_dir, revision=model.model_revision, hub=model.model_hub)
     check_model_files(folder, weights_may_follow=is_hub_name(name))
+    return folder

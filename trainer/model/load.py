@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from trainer.config import Recipe, resolve_model_path
 from trainer.data.model_folder import find_model_folder, recipe_hub_model, recipe_model_folder
+from trainer.data.remote_code import runs_code
 from trainer.errors import UserError
 from trainer.run.messages import Say, words
 
@@ -65,6 +66,16 @@ def base_model_name(recipe: Recipe) -> str:
     return on_hub.name if on_hub.hub == "huggingface" and not on_hub.revision else str(on_hub)
 
 
+def runs_model_code(recipe: Recipe) -> bool:
+    """Whether Python code of the base model may run: where it is asked for, and the user has agreed to these files.
+
+    Raises:
+        UserError: when the model cannot be used without its code, or that code was not agreed to.
+    """
+    name = str(recipe_hub_model(recipe) or recipe.model.model_name_or_path)
+    return runs_code(Path(base_model_path(recipe)), name=name, trust=recipe.model.trust_remote_code)
+
+
 def load_model(recipe: Recipe, say: Say) -> Any:
     """The base model in `compute_dtype`, not yet prepared for a method; what was chosen is told through `say`.
 
@@ -75,7 +86,8 @@ def load_model(recipe: Recipe, say: Say) -> Any:
     from_scratch = recipe.model.train_from_scratch
     folder = base_model_path(recipe) if from_scratch else str(recipe_model_folder(recipe))
     dtype = compute_dtype(recipe)
-    config = read_config(folder)
+    trust = runs_model_code(recipe)
+    config = read_config(folder, trust=trust)
     stored = None if from_scratch else check_stored(config, recipe, say)
     _check_experts(recipe, config)
     rope = stretched_rope(recipe, config, say) or _rope_of_adapter(recipe, say)
@@ -88,11 +100,11 @@ def load_model(recipe: Recipe, say: Say) -> Any:
         say("info", words("run_quantized", how=quantization.said(), dtype=str(dtype).removeprefix("torch.")))
     if from_scratch:
         say("info", words("run_from_scratch"))
-        model = _random_weights(folder, config, dtype, attention.name)
+        model = _random_weights(folder, config, dtype, attention.name, trust=trust)
     else:
         in_bits = quantization is not None or stored is not None
         place = Place(_one_device()) if in_bits else Place()
-        model = load_weights(folder, config, dtype, attention.name, quantization, place)
+        model = load_weights(folder, config, dtype, attention.name, quantization, place, trust=trust)
     upcast_norms(model, recipe)
     if recipe.model.enable_liger_kernel:
         apply_liger_kernels(model, say)
@@ -118,8 +130,10 @@ def load_weights(
     attention: str | None,
     quantization: Quantization | None,
     place: Place = Place(),
+    *,
+    trust: bool = False,
 ) -> Any:
-    """The model with the weights of a folder or hub id; `config` says how it is built.
+    """The model with the weights of a folder; `config` says how it is built, `trust` that its own code may run.
 
     Raises:
         UserError: when they cannot be loaded, with the loader's own reason.
@@ -135,7 +149,7 @@ def load_weights(
             attn_implementation=attention,
             device_map=None if whole_first else place.device_map,
             offload_folder=place.offload_folder,
-            trust_remote_code=False,
+            trust_remote_code=trust,
             **more,
         )
         if quantization is not None and whole_first:
@@ -143,14 +157,14 @@ def load_weights(
     return model
 
 
-def read_config(name: str) -> Any:
-    """The configuration of a model in a folder or of a hub id.
+def read_config(name: str, *, trust: bool = False) -> Any:
+    """The configuration of a model in a folder; with `trust` its own code may run.
 
     Raises:
         UserError: when it cannot be read.
     """
     with _explained(name):
-        return AutoConfig.from_pretrained(name, trust_remote_code=False)
+        return AutoConfig.from_pretrained(name, trust_remote_code=trust)
 
 
 def first_line(error: Exception) -> str:
@@ -180,11 +194,11 @@ class _explained:
         ) from error
 
 
-def _random_weights(folder: str, config: Any, dtype: torch.dtype, attention: str) -> Any:
+def _random_weights(folder: str, config: Any, dtype: torch.dtype, attention: str, *, trust: bool) -> Any:
     """The model with random weights, and the stop tokens of the one whose configuration it has."""
     with _explained(folder):
         model = AutoModelForCausalLM.from_config(
-            config, dtype=dtype, attn_implementation=attention, trust_remote_code=False
+            config, dtype=dtype, attn_implementation=attention, trust_remote_code=trust
         )
     # Most models have such a file; without one the configuration says where answers end.
     with suppress(OSError):

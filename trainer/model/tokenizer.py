@@ -12,7 +12,7 @@ from trainer.data.templates import ChatTemplate, named_template, text_with_defau
 from trainer.data.thinking import default_variables
 from trainer.data.tokenizer import add_new_tokens
 from trainer.errors import UserError
-from trainer.model.load import base_model_path, first_line
+from trainer.model.load import base_model_path, first_line, runs_model_code
 
 
 def load_tokenizer(recipe: Recipe) -> Any:
@@ -23,7 +23,7 @@ def load_tokenizer(recipe: Recipe) -> Any:
     """
     name = base_model_path(recipe)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=runs_model_code(recipe))
     except (OSError, ValueError) as error:
         raise UserError(
             f"the tokenizer cannot be loaded: {first_line(error)}", field="model_name_or_path", value=name

@@ -23,6 +23,7 @@ _GROUPS = {
         "check",
         "data",
         "download",
+        "trust",
         "estimate",
         "presets",
         "import",
@@ -256,6 +257,15 @@ def _download(parser: Parser) -> None:
     parser.flag("json")
 
 
+def _trust(parser: Parser) -> None:
+    parser.word("model", "MODEL")
+    parser.option("hub", "huggingface|modelscope")
+    parser.option("revision", "REVISION")
+    parser.option("cache-dir", "FOLDER")
+    parser.flag("yes")
+    parser.flag("forget")
+
+
 def _params(parser: Parser) -> None:
     parser.word("name", "NAME", nargs="?")
     parser.flag("json")
@@ -277,6 +287,7 @@ _FILL: dict[str, Callable[[Parser], None]] = {
     "chat": _chat,
     "check": _check,
     "download": _download,
+    "trust": _trust,
     "estimate": _check,
     "presets": _only_json,
     "import": _import,

@@ -47,14 +47,20 @@ def gigabytes(size: float) -> str:
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
+def checked_hub(hub: str | None) -> str | None:
+    """The value of `--hub`. Raises: UserError for a hub that is not known."""
+    if hub not in (None, "huggingface", "modelscope"):
+        raise UserError(text("command_line.download_hubs"), field="--hub", value=hub)
+    return hub
+
+
 def _wanted(arguments: Namespace) -> tuple[HubModel, str | None]:
     """The model that the words mean, and the cache it goes to.
 
     Raises: UserError for a folder, and for a preset that cannot be read or whose model is a folder.
     """
     name, hub, revision, cache_dir = arguments.model, arguments.hub, arguments.revision, arguments.cache_dir
-    if hub not in (None, "huggingface", "modelscope"):
-        raise UserError(text("command_line.download_hubs"), field="--hub", value=hub)
+    checked_hub(hub)
     if not is_hub_name(name) and not Path(name).is_dir():
         model = load_preset(name).recipe.model
         if not model.model_name_or_path:

@@ -141,7 +141,7 @@ class ModelTable(Table):
     print_param_status: Annotated[bool, Form()] = False
     """Write name, number format and trainable or not of every weight to the log before the first step."""
 
-    trust_remote_code: Annotated[bool, RARE] = False
+    trust_remote_code: Annotated[bool, Form()] = False
     """Run the Python code that comes with a model that transformers does not know. That code can do all that you can
     do: it is run only after you have agreed to these very files (`trimtab trust MODEL`, or `t` in the form)."""
 

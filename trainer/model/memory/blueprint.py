@@ -15,7 +15,7 @@ from trl.trainer.utils import add_fused_lm_head
 
 from trainer.config import Recipe
 from trainer.errors import UserError
-from trainer.model.load import attention_name, base_model_path, compute_dtype
+from trainer.model.load import attention_name, base_model_path, compute_dtype, runs_model_code
 from trainer.model.memory.quantized import pack_linear_layers, packing_of
 from trainer.model.prepare import prepare_model
 from trainer.model.vocabulary import finish_adapter, grow_vocabulary
@@ -30,9 +30,7 @@ def read_config(recipe: Recipe) -> Any:
     """
     name = base_model_path(recipe)
     try:
-        return AutoConfig.from_pretrained(
-            name, revision=recipe.model.model_revision, cache_dir=recipe.model.cache_dir, trust_remote_code=False
-        )
+        return AutoConfig.from_pretrained(name, trust_remote_code=runs_model_code(recipe))
     except (OSError, ValueError) as error:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(f"the model's configuration cannot be read: {reason}", field="model_name_or_path") from error
@@ -69,7 +67,9 @@ def build_blueprint(recipe: Recipe, config: Any, *, checkpointing: bool) -> Any:
     config._attn_implementation = "sdpa" if recipe.model.flash_attn in ("fa2", "fa3") else attention_name(recipe)
     packing = packing_of(recipe, config)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, dtype=compute_dtype(recipe))
+        model = AutoModelForCausalLM.from_config(
+            config, dtype=compute_dtype(recipe), trust_remote_code=runs_model_code(recipe)
+        )
         grow_vocabulary(model, recipe, silent)
         if packing is not None:
             pack_linear_layers(model, packing)
