@@ -4,6 +4,7 @@ from tests.methods.adapter_cases import ADAPTER_CASES
 from tests.methods.case import MethodCase
 from tests.methods.loading_cases import LOADING_CASES
 from tests.methods.optimizer_cases import OPTIMIZER_CASES
+from tests.methods.token_cases import TOKEN_CASES
 from tests.methods.weight_cases import WEIGHT_CASES
 
 CASES: tuple[MethodCase, ...] = (
@@ -11,4 +12,5 @@ CASES: tuple[MethodCase, ...] = (
     *ADAPTER_CASES,
     *LOADING_CASES,
     *OPTIMIZER_CASES,
+    *TOKEN_CASES,
 )

@@ -19,11 +19,12 @@ from dataclasses import dataclass, replace
 from tokenizers import Encoding
 
 from trainer.data.answer_search import Rendering
-from trainer.data.encoded_row import COLUMNS, EncodedRow
+from trainer.data.encoded_row import COLUMNS, EncodedRow, packed
 from trainer.data.labels import LabelOptions, StageLabels
 from trainer.data.messages import BadRow, BadRowError, Row
 from trainer.data.pieces import PieceTokenizer, piece_tokenizer
 from trainer.data.spans import AUDIT_INTERVAL, AnswerFinder, ShortWayError
+from trainer.data.split_tokens import SplitTokens
 from trainer.data.templates import ChatTemplate
 from trainer.data.thinking import EnableThinking, Thinking
 from trainer.data.tokenization import Tokenization, tokenization
@@ -51,6 +52,8 @@ class EncodeOptions:
     whole, for packing that cuts running text up (stage pt)."""
     enable_thinking: EnableThinking = True
     preserve_thinking: bool = False
+    split_special_tokens: bool = False
+    """Special tokens in the words of a row are read as plain text."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -95,7 +98,7 @@ class RowEncoder:
             raise missing_template(tokenizer)
         self._tokenizer = tokenizer
         self._options = options
-        self._labels = StageLabels(tokenizer, options.labels)
+        self._labels = StageLabels(tokenizer, options.labels, self._ids)
         self._pieces: PieceTokenizer | None = piece_tokenizer(tokenizer.backend) if short_ways else None
         self._short_ways = short_ways
         self._finders: dict[ChatTemplate, AnswerFinder] = {}
@@ -103,6 +106,9 @@ class RowEncoder:
         if tokenizer.template is not None:
             self._thinking = Thinking(tokenizer.template, options.enable_thinking, options.preserve_thinking)
         self._typed_tokens = TypedTokens(tokenizer)
+        self._split: SplitTokens | None = None
+        if options.split_special_tokens:
+            self._split = SplitTokens(tokenizer, () if self._thinking is None else self._thinking.words)
         self._tokenized = 0
 
     def encode(self, rows: Sequence[Row | BadRow]) -> list[EncodedRow | BadRow]:
@@ -136,18 +142,26 @@ class RowEncoder:
                     tokenization(next(encodings), rendering.answers, len(rendering.text))
                     for rendering in draft.renderings
                 )
-            encoded = self._labels.encoded(draft.row, draft.renderings, tokenized)
-            encoded.typed_tokens = self._typed_tokens.are_in(draft.row)
+            try:
+                encoded = self._labels.encoded(draft.row, draft.renderings, tokenized)
+            except BadRowError as error:
+                finished.append(error.at(draft.row.source))
+                continue
+            # Those that are read as plain text do no harm.
+            encoded.typed_tokens = self._split is None and self._typed_tokens.are_in(draft.row)
             finished.append(encoded)
         return finished
 
     def _drafted(self, row: Row) -> _Draft | BadRow:
         try:
-            row = self._with_thoughts(row)
+            hidden = None if self._split is None else self._split.hidden(row)
+            row = self._with_thoughts(hidden or row)
             renderings = self._rendered(row)
             for rendering in renderings:
                 self._check_length(len(rendering.text))
                 _check_text(rendering.text)
+            if self._split is not None and hidden is not None:
+                return _Draft(row, renderings, tuple(map(self._split.tokenized, renderings)))
         except BadRowError as error:
             return error.at(row.source)
         return _Draft(row, renderings, self._piecewise(renderings))
@@ -164,7 +178,10 @@ class RowEncoder:
 
         Raises: BadRowError when the template refuses the row, or its answers cannot be found in the text.
         """
-        return self._rendered(self._with_thoughts(row))
+        hidden = None if self._split is None else self._split.hidden(row)
+        if self._split is None or hidden is None:
+            return self._rendered(self._with_thoughts(row))
+        return tuple(map(self._split.shown, self._rendered(self._with_thoughts(hidden))))
 
     def _with_thoughts(self, row: Row) -> Row:
         return row if self._thinking is None else self._thinking.row(row)
@@ -190,6 +207,13 @@ class RowEncoder:
             finder = AnswerFinder(template, self._tokenizer.all_special, short_way=self._short_ways)
             self._finders[template] = finder
         return finder
+
+    def _ids(self, text: str) -> bytes:
+        """The packed ids of part of a rendering.
+
+        Raises: BadRowError.
+        """
+        return packed(self._tokenizer.encode(text)) if self._split is None else self._split.encode(text)
 
     def _piecewise(self, renderings: Sequence[Rendering]) -> tuple[Tokenization, ...] | None:
         """The tokens by remembered pieces, where that is possible.

@@ -61,8 +61,8 @@ FINDING_TEXTS: dict[str, str] = {
     "and bad answers; add rows of the other kind",
     "data_endless": "the chat template ends answers without a special token: the model will not learn to stop",
     "data_typed_tokens": "{where}{count} of {rows} {rows:row|rows} {count:holds|hold} special tokens in the words "
-    "themselves (the first: {example}): the tokenizer reads them as what they name, such as the end of a turn; remove "
-    "them unless they are meant",
+    "themselves (the first: {example}): the tokenizer reads them as what they name, such as the end of a turn; unless "
+    "that is meant, remove them or turn split_special_tokens on",
     "data_named_twice": "{names}: these are the same rows, and each is trained on {count} times; name them once unless "
     "that is meant",
     "data_duplicates": "{where}{count} of {rows} {rows:row|rows} {count:stands|stand} there more than once",
@@ -176,6 +176,8 @@ def _quality(report: DataReport, key: str, where: str) -> Iterator[Finding]:
             "data_typed_tokens",
             "warning",
             key,
+            "model.split_special_tokens",
+            change={"model.split_special_tokens": True},
             where=where,
             count=report.typed_tokens,
             rows=report.rows_read,

@@ -8,7 +8,7 @@ prompt leaves room for (dpo, rm, kto). A row that then has nothing left to learn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -36,8 +36,9 @@ class LabelOptions:
 class StageLabels:
     """Makes the columns of one stage out of tokens."""
 
-    def __init__(self, tokenizer: TextTokenizer, options: LabelOptions) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: TextTokenizer, options: LabelOptions, encode: Callable[[str], bytes]) -> None:
+        """`encode` gives the packed ids of part of a rendering."""
+        self._encode = encode
         self._options = options
         self._begin = packed(tokenizer.text_begin_ids)
         end = tokenizer.eos_token_id
@@ -121,10 +122,9 @@ class StageLabels:
         answers = [_cut_out(item.ids, first, end) for item, (first, end) in zip(tokens, places, strict=True)]
         if prompts[0] != prompts[1]:
             characters = [(item.answers[before][0], item.answers[-1][1]) for item in renderings]
-            prompts = [packed(self._tokenizer.encode(renderings[0].text[: characters[0][0]]))]
+            prompts = [self._encode(renderings[0].text[: characters[0][0]])]
             answers = [
-                packed(self._tokenizer.encode(item.text[first:end]))
-                for item, (first, end) in zip(renderings, characters, strict=True)
+                self._encode(item.text[first:end]) for item, (first, end) in zip(renderings, characters, strict=True)
             ]
         columns = {"chosen_ids": answers[0], "rejected_ids": answers[1]}
         return self._fitted(row, prompts[0], columns, endless=any(item.endless for item in renderings))

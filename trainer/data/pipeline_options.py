@@ -58,6 +58,7 @@ class PipelineOptions:
             "keep" if cuts_up_text(recipe) else data.on_long_row,
             data.enable_thinking,
             data.preserve_thinking,
+            recipe.model.split_special_tokens,
         )
         return cls(
             encode=encode,

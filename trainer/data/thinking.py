@@ -44,6 +44,11 @@ class Thinking:
         self._on = template.with_variables(default_variables(template, True, preserve_thinking))
         self._off = template.with_variables(default_variables(template, False, preserve_thinking))
 
+    @property
+    def words(self) -> tuple[str, str]:
+        """What stands before and after a thought."""
+        return self._words
+
     def row(self, row: Row) -> Row:
         """The row as it is rendered: without its thoughts where thinking is off, else with all of them."""
         change: Callable[[Message], Message]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import pytest
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.tiny import make_tiny_model
-from tests.training_runs import TrainingRuns, events_of, same_weights, weights_of
+from tests.training_runs import TrainingRuns, events_of, weights_of
 from trainer.chat.loading import load_for_chat
 from trainer.config import Hardware, Recipe, resolve
 from trainer.data import prepare
@@ -34,11 +33,7 @@ CPU = Hardware(cuda=False, bf16=False, gpu_count=0, cpu_cores=2)
 
 def untied(folder: Path) -> Path:
     """The tiny llama with an output layer of its own."""
-    make_tiny_model(folder, architecture="llama")
-    file = folder / "config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"tie_word_embeddings": False}))
-    AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder)).save_pretrained(folder)
-    return folder
+    return make_tiny_model(folder, architecture="llama", tied=False)
 
 
 def roomy(folder: Path, tiny_model: Path, rows: int = ROWS + 40) -> Path:
@@ -100,54 +95,36 @@ def grown(settings: Recipe) -> tuple[Any, list[Words]]:
     return model, said
 
 
-def test_lora_trains_and_saves_the_new_rows_alone_and_they_load_everywhere(
-    runs: TrainingRuns, model: Path, data: Path
-) -> None:
+def test_lora_saves_the_new_rows_alone_and_they_load_everywhere(runs: TrainingRuns, model: Path, data: Path) -> None:
+    """That they are trained, resumed and merged: see tests/methods."""
     run = runs.create(
         "rows",
         model={"model_name_or_path": str(model), **TOKENS},
         data={"dataset": [str(data)], "eval_dataset": [str(data)]},
-        train={"max_steps": 4, "save_steps": 2, "eval_strategy": "steps", "eval_steps": 4},
+        train={"max_steps": 3, "eval_strategy": "steps", "eval_steps": 3},
     )
     assert run.recipe().model.resize_vocab
-    assert runs.train(run, TRIMTAB_FAULT="checkpoint:before-staging@2") == -signal.SIGKILL
-    assert runs.train(run, resume=True) == 0, run.log_file.read_text()[-3000:]
+    assert runs.train(run) == 0, run.log_file.read_text()[-3000:]
     assert "new tokens: 2 (<sum>, <|call|>). The embeddings grow from 259 to 261 rows" in told(run)
-
-    saved = weights_of(run, 4)
-    rows = {name: tensor for name, tensor in saved.items() if "lora_" not in name}
+    assert "of the embeddings, 2 new rows are trained, and saved with the adapter" in told(run)
+    rows = {name: tensor for name, tensor in weights_of(run, 3).items() if "lora_" not in name}
     assert {tuple(tensor.shape) for tensor in rows.values()} == {(2, 32)}
     assert len(rows) == (1 if "tiny" in str(model) else 2)
-    start = grown(run.recipe())[0]
-    for name, tensor in rows.items():
-        layer = start.get_output_embeddings() if "lm_head" in name else start.get_input_embeddings()
-        assert bool((tensor != layer.weight[ROWS:]).any(1).all()), "a new row was not trained"
 
-    loaded = load_for_chat(str(checkpoint(run, 4)))
+    loaded = load_for_chat(str(checkpoint(run, 3)))
     by_run = events_of(run, "evaluation")[-1].values["eval_loss"]
     assert loss_of(loaded.model, run) == pytest.approx(by_run, abs=1e-5)
     ids = torch.tensor([[5, ROWS, 7, ROWS + 1]])
     assert loaded.tokenizer.decode(ids[0][[1, 3]]) == "<sum><|call|>"
-    # PEFT alone, with rows that start from something else; and merged.
+    # PEFT alone, with rows that start from something else.
     base = AutoModelForCausalLM.from_pretrained(model)
     base.resize_token_embeddings(len(loaded.tokenizer))
-    plain = PeftModel.from_pretrained(base, str(checkpoint(run, 4))).eval()
+    plain = PeftModel.from_pretrained(base, str(checkpoint(run, 3))).eval()
     with torch.no_grad():
         expected = loaded.model(input_ids=ids).logits
         assert torch.equal(plain(input_ids=ids).logits, expected)
-        merged = plain.merge_and_unload()
-        torch.testing.assert_close(merged(input_ids=ids).logits, expected, atol=1e-5, rtol=1e-4)
         with loaded.untuned()[1]:
             assert loaded.model(input_ids=ids).logits.shape == expected.shape
-
-    undisturbed = runs.create(
-        "undisturbed",
-        model={"model_name_or_path": str(model), **TOKENS},
-        data={"dataset": [str(data)]},
-        train={"max_steps": 4, "save_steps": 2},
-    )
-    assert runs.train(undisturbed) == 0
-    assert same_weights(saved, weights_of(undisturbed, 4))
 
 
 @pytest.mark.parametrize("method", ["full", "freeze"])

@@ -42,7 +42,7 @@ class ModelTable(Table):
     """Grow the embeddings to the tokenizer's size; they never shrink, and are not rounded up to a multiple of 64. The
     new rows are trained: alone and saved with a LoRA adapter, with the whole matrix otherwise."""
 
-    split_special_tokens: Annotated[bool, LATER] = False
+    split_special_tokens: Annotated[bool, Form("advanced")] = False
     """Read special tokens that stand in the words of a row, such as `<|im_end|>`, as plain text, so that a row cannot
     fake the end of a turn. Those that the chat template writes stay special, unlike with transformers' own switch of
     this name, and so do the marks of thoughts."""

@@ -41,5 +41,7 @@ REASONS: Mapping[str, str] = {
     "too_long": "far too long",
     "template_refused": "the chat template refuses it",
     "answer_not_found": "the chat template rewrites the answer",
+    "private_characters": "special tokens beside private characters",
+    "special_token_stays": "special token that the tokenizer cannot read as text",
 }
 """Reason (the identifier in `BadRow.reason`) to title."""
