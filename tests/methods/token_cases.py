@@ -26,6 +26,23 @@ TOKEN_CASES: tuple[MethodCase, ...] = (
         **_NEW,
     ),
     case(
+        "new tokens, qlora nf4 untied",
+        f"{_LORA} {{embed_tokens,lm_head}}.{_ROWS}",
+        architecture="llama",
+        tied=False,
+        merges=True,
+        quantization_bit=4,
+        **_NEW,
+    ),
+    case(
+        "new tokens, qlora 8 bit",
+        f"{_LORA} embed_tokens.{_ROWS}",
+        merges=True,
+        tolerance=0.02,
+        quantization_bit=8,
+        **_NEW,
+    ),
+    case(
         "trainable tokens, lora",
         f"layers.{{0,1}}.self_attn.q_proj.{{lora_A,lora_B}} embed_tokens.{_ROWS}",
         merges=True,
