@@ -10,6 +10,7 @@ from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallbac
 from trainer.config import Recipe
 from trainer.data import PreparedData
 from trainer.engine.session import RunSession
+from trainer.errors import UserError
 from trainer.model.load import load_model
 from trainer.model.precision import trained_precision_kept
 from trainer.model.prepare import count_parameters, prepare_model
@@ -17,6 +18,10 @@ from trainer.model.threads import choose_threads
 from trainer.model.tokenizer import load_tokenizer, set_stop_tokens
 from trainer.model.vocabulary import grow_vocabulary, warn_of_missing_rows
 from trainer.run.messages import Words, words
+from trainer.stages.dpo import build_dpo_trainer
+from trainer.stages.kto import build_kto_trainer
+from trainer.stages.pt import build_pt_trainer
+from trainer.stages.rm import build_rm_trainer
 from trainer.stages.sft import build_sft_trainer
 
 
@@ -45,13 +50,31 @@ def build_trainer(session: RunSession, recipe: Recipe, data: PreparedData) -> An
         for name, parameter in model.named_parameters():
             print(f"{name}: {parameter.dtype}, {'trained' if parameter.requires_grad else 'frozen'}", flush=True)
     with trained_precision_kept(model):
-        trainer = build_sft_trainer(model, tokenizer, data, recipe, session.run.path)
+        trainer = _stage_trainer(session, model, tokenizer, data, recipe)
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     if recipe.method.early_stopping_steps:
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=recipe.method.early_stopping_steps))
     session.finding("info", _device(trainer.args.device, threads))
     return trainer
+
+
+def _stage_trainer(session: RunSession, model: Any, tokenizer: Any, data: PreparedData, recipe: Recipe) -> Any:
+    """The trainer with the loss of the recipe's stage."""
+    folder = session.run.path
+    match recipe.method.stage:
+        case "sft":
+            return build_sft_trainer(model, tokenizer, data, recipe, folder)
+        case "pt":
+            return build_pt_trainer(model, tokenizer, data, recipe, folder)
+        case "rm":
+            return build_rm_trainer(model, tokenizer, data, recipe, folder)
+        case "dpo":
+            return build_dpo_trainer(model, tokenizer, data, recipe, folder, session.finding)
+        case "kto":
+            return build_kto_trainer(model, tokenizer, data, recipe, folder, session.finding)
+        case "ppo":
+            raise UserError("stage ppo is not available yet", field="stage", value="ppo")
 
 
 def _device(device: Any, threads: int) -> Words:

@@ -148,8 +148,8 @@ def test_a_refused_value_changes_nothing(demo: FormModel) -> None:
 def test_what_is_not_available_yet_cannot_be_set(demo: FormModel) -> None:
     with pytest.raises(EntryError, match="not available yet"):
         demo.set("quantization.quantization_bit", 4)
-    with pytest.raises(EntryError, match="dpo is not available yet"):
-        demo.enter("method.stage", "dpo")
+    with pytest.raises(EntryError, match="ppo is not available yet"):
+        demo.enter("method.stage", "ppo")
 
 
 def test_lists_and_numeric_choices_become_what_the_definition_wants(demo: FormModel) -> None:

@@ -37,6 +37,8 @@ class Form:
 
 
 IN_SFT = Condition("method.stage", ("sft",))
+IN_SEQUENCES = Condition("method.stage", ("pt", "sft"))
+"""Stages that learn rows of one sequence, without a second answer beside it."""
 IN_DPO = Condition("method.stage", ("dpo",))
 IN_KTO = Condition("method.stage", ("kto",))
 IN_PREFERENCE = Condition("method.stage", ("dpo", "kto"))

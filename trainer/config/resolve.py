@@ -49,6 +49,8 @@ def resolve(recipe: Recipe, hardware: Hardware) -> Resolved:
         if recipe.value(key) is None and (choice := choose(recipe, hardware)) is not None:
             chosen[key] = choice
             recipe = recipe.with_values({key: choice.value})
+    if recipe.data.neat_packing is None:
+        recipe = recipe.with_values({"data.neat_packing": False})
     if recipe.data.neat_packing and not recipe.data.packing:
         chosen["data.packing"] = Choice(True, "neat_packing packs")
         recipe = recipe.with_values({"data.packing": True})
@@ -136,6 +138,12 @@ def _packing(recipe: Recipe, _: Hardware) -> Choice | None:
     return Choice(True, "pre-training fills every sequence") if recipe.method.stage == "pt" else None
 
 
+def _neat_packing(recipe: Recipe, _: Hardware) -> Choice | None:
+    if recipe.method.stage != "pt" or not recipe.data.packing:
+        return None
+    return Choice(True, "texts that share a sequence shall not see each other")
+
+
 # In this order: later ones may look at what earlier ones chose.
 _CHOOSERS: dict[str, Callable[[Recipe, Hardware], Choice | None]] = {
     "train.learning_rate": _learning_rate,
@@ -149,4 +157,5 @@ _CHOOSERS: dict[str, Callable[[Recipe, Hardware], Choice | None]] = {
     "train.greater_is_better": _greater_is_better,
     "data.packing": _packing,
     "model.model_hub": _model_hub,
+    "data.neat_packing": _neat_packing,
 }

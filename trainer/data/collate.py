@@ -1,5 +1,5 @@
-"""Encoded rows as torch takes them: sequences of one or more rows, and batches of sequences. The only file of this
-folder that imports torch. Not for deciding which rows go together (`packing`).
+"""Encoded rows as torch takes them: sequences of one or more rows, and batches of sequences. Not for deciding which
+rows go together (`packing`), nor for rows with two answers (`collate_answers`).
 """
 
 from __future__ import annotations

@@ -63,6 +63,7 @@ class CheckpointWriter:
             "epoch": trainer.state.epoch,
             "reason": reason,
             "evaluation_due": trainer.evaluation_is_due(),
+            "stage_state": trainer.stage_state(),
         }
         try:
             checkpoint = write_checkpoint(
@@ -98,10 +99,10 @@ class CheckpointWriter:
         trainer.optimizer.eval()
         trainer.save_model(str(staging), _internal_call=True)
         generation = staging / "generation_config.json"
-        if not generation.exists():
+        model = trainer.accelerator.unwrap_model(trainer.model)
+        if not generation.exists() and model.can_generate():
             # Adapters are saved without it, and it says where answers end.
-            config = trainer.accelerator.unwrap_model(trainer.model).generation_config
-            generation.write_text(config.to_json_string(), encoding="utf-8")
+            generation.write_text(model.generation_config.to_json_string(), encoding="utf-8")
         if not self._save_only_model:
             trainer._save_optimizer_and_scheduler(str(staging))
             trainer._save_scaler(str(staging))

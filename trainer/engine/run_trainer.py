@@ -25,7 +25,7 @@ from .optimizers.create import own_optimizer
 from .samples import sample_answers
 from .session import RunSession
 from .throughput import ThroughputMeter
-from .token_counts import READ, REFUSED, CountingCollator, TokenMean, take_counts, weigh_by_tokens
+from .token_counts import READ, REFUSED, CountingCollator, TokenMean, take_counts
 
 _BAD_STEPS_IN_A_ROW = 5
 _DISK_FULL_RETRY_SECONDS = 5.0
@@ -50,6 +50,8 @@ class RunTrainer:
     evaluation_due: bool
     rows_read: dict[int, ReportBuilder]
     """What the processes of the loader have read of a stream."""
+    loss_is_over_rows: bool = False
+    """Whether the loss is a mean over rows; else it is one over labelled tokens."""
 
     def attach(
         self: Any, session: RunSession, live: LiveControl, checkpoints: CheckpointWriter, recipe: Recipe
@@ -62,7 +64,7 @@ class RunTrainer:
         self._at_epoch_end = False
         self.throughput = ThroughputMeter()
         self.stopped = False
-        self.data_collator = CountingCollator(self.data_collator)
+        self.data_collator = CountingCollator(self.data_collator, over_rows=self.loss_is_over_rows)
         self.rows_read = {}
         self._train_weights: list[int] = []
         self._evaluation = TokenMean()
@@ -255,9 +257,9 @@ class RunTrainer:
     def log(self: Any, logs: dict[str, float], start_time: float | None = None) -> None:
         """Turn what the Trainer logs into events; its own history stays empty, the event file has it all."""
         training = bool(self.model.training)
-        weigh_by_tokens(self._metrics["train" if training else "eval"], self._weights_of(training))
         if not training and "eval_loss" in logs:
             logs["eval_loss"] = self._evaluation.mean()
+        logs.update(self.stage_figures(logs, training, self._take_weights(training)))
         super().log(logs, start_time)  # type: ignore[misc]
         del self.state.log_history[:-1]
         step = int(self.state.global_step)
@@ -269,10 +271,24 @@ class RunTrainer:
             values = {name: value for name, value in numbers.items() if name not in skipped}
             self.session.events.write(EvaluationEvent(step=step, values=values))
 
-    def _weights_of(self: Any, training: bool) -> list[int]:
-        weights = self._train_weights if training else self._evaluation.weights
-        if training:
-            self._train_weights = []
+    def stage_figures(self: Any, logs: dict[str, float], training: bool, weights: list[int]) -> dict[str, float]:
+        """What a stage adds to the figures that are logged; `weights` of the batches since the last log."""
+        return {}
+
+    def stage_state(self: Any) -> dict[str, float]:
+        """What a stage keeps in a checkpoint beside weights and optimizer."""
+        return {}
+
+    def restore_stage(self: Any, state: dict[str, float]) -> None:
+        """Take back what `stage_state` gave."""
+
+    def forget_evaluation(self: Any) -> None:
+        """An evaluation has ended, or was cut short: what a stage has gathered for its figures goes."""
+
+    def _take_weights(self: Any, training: bool) -> list[int]:
+        if not training:
+            return list(self._evaluation.weights)
+        weights, self._train_weights = self._train_weights, []
         return list(weights)
 
     def _write_metrics(self: Any, step: int, numbers: dict[str, float]) -> None:
@@ -305,7 +321,7 @@ class RunTrainer:
                     metrics = super().evaluate(*args, **kwargs)  # type: ignore[misc]
                 self._answer_prompts()
         finally:
-            self._metrics["eval"].clear()
+            self.forget_evaluation()
             self.session.phase("running")
         return metrics
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,28 +17,36 @@ _NOT_TRAINED = -100
 
 @dataclass(frozen=True)
 class BatchCounts:
-    """Tokens of a batch: without padding, with it, and those that the loss is a mean over."""
+    """Tokens of a batch, and what the loss is a mean over."""
 
     real: int
+    """Tokens without padding."""
     padded: int
+    """Tokens with padding."""
     trained: int
+    """Labelled tokens; rows, where the loss is a mean over rows."""
 
 
 class CountingCollator:
     """Wraps a collator: the counts ride in the batch, because counting on the GPU would wait for it."""
 
-    def __init__(self, collator: Any) -> None:
+    def __init__(self, collator: Any, *, over_rows: bool = False) -> None:
+        """`over_rows`: the loss is a mean over rows, not over labelled tokens."""
         self.collator = collator
+        self._over_rows = over_rows
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         for example in examples:
             if REFUSED in example:
                 return {REFUSED: example[REFUSED]}
-        real = sum(len(example["input_ids"]) for example in examples)
         batch: dict[str, Any] = dict(self.collator(examples))
-        batch[_REAL], batch[_PADDED] = real, int(batch["input_ids"].numel())
-        # The first token of a row is never predicted.
-        batch[_TRAINED] = int((batch["labels"][:, 1:] != _NOT_TRAINED).sum())
+        batch[_PADDED] = int(batch["input_ids"].numel())
+        if self._over_rows:
+            batch[_REAL], batch[_TRAINED] = int(batch["attention_mask"].sum()), len(examples)
+        else:
+            batch[_REAL] = sum(len(example["input_ids"]) for example in examples)
+            # The first token of a row is never predicted.
+            batch[_TRAINED] = int((batch["labels"][:, 1:] != _NOT_TRAINED).sum())
         for example in examples:
             if READ in example:
                 batch[READ] = example[READ]
@@ -47,6 +56,11 @@ class CountingCollator:
 def take_counts(batch: dict[str, Any]) -> BatchCounts:
     """Take the counts out of a batch, which the model must not see."""
     return BatchCounts(batch.pop(_REAL), batch.pop(_PADDED), batch.pop(_TRAINED))
+
+
+def trained_in(batches: Sequence[dict[str, Any]]) -> int:
+    """What the loss over several batches is a mean over; their counts stay in them."""
+    return sum(batch[_TRAINED] for batch in batches)
 
 
 class TokenMean:

@@ -21,9 +21,9 @@ def add_lora(model: Any, recipe: Recipe, say: Say) -> Any:
     """
     adapters = list(recipe.model.adapter_name_or_path or [])
     for merged in adapters[:-1]:
-        model = _load_adapter(model, merged, trainable=False).merge_and_unload()
+        model = load_adapter(model, merged, trainable=False).merge_and_unload()
     if adapters:
-        model = _load_adapter(model, adapters[-1], trainable=True)
+        model = load_adapter(model, adapters[-1], trainable=True)
         own = next(iter(model.peft_config.values()))
         settings = {"rank": own.r, "alpha": own.lora_alpha, "dropout": own.lora_dropout}
         say("info", words("run_adapter_settings_hold", path=adapters[-1], **settings))
@@ -41,7 +41,8 @@ def lora_config(model: Any, recipe: Recipe) -> LoraConfig:
     lora = recipe.lora
     targets = list(lora.lora_target)
     return LoraConfig(
-        task_type=TaskType.CAUSAL_LM,
+        # PEFT trains and saves the head of a model for classification with the adapter.
+        task_type=TaskType.SEQ_CLS if recipe.method.stage == "rm" else TaskType.CAUSAL_LM,
         r=lora.lora_rank,
         lora_alpha=lora.lora_alpha if lora.lora_alpha is not None else 2 * lora.lora_rank,
         lora_dropout=lora.lora_dropout,
@@ -53,7 +54,12 @@ def lora_config(model: Any, recipe: Recipe) -> LoraConfig:
     )
 
 
-def _load_adapter(model: Any, path: str, *, trainable: bool) -> Any:
+def load_adapter(model: Any, path: str, *, trainable: bool) -> Any:
+    """The model with the adapter of a folder.
+
+    Raises:
+        UserError: when it cannot be loaded.
+    """
     try:
         # Without is_trainable PEFT loads it frozen, and nothing would train, without an error.
         return PeftModel.from_pretrained(model, path, is_trainable=trainable)

@@ -24,6 +24,7 @@ from .kernels import apply_liger_kernels
 from .loading_record import LoadingRecord
 from .precision import upcast_norms
 from .quantization import Quantization, check_stored, loading_configuration, quantize_with_hqq
+from .reward_head import model_kind
 from .rope import Rope, stretched_rope
 
 _ATTENTION = {"disabled": "eager"}
@@ -90,6 +91,7 @@ def load_model(recipe: Recipe, say: Say) -> Any:
     config = read_config(folder, trust=trust)
     stored = None if from_scratch else check_stored(config, recipe, say)
     _check_experts(recipe, config)
+    kind = model_kind(recipe, config)
     rope = stretched_rope(recipe, config, say) or _rope_of_adapter(recipe, say)
     if rope is not None:
         rope.apply(config)
@@ -100,11 +102,11 @@ def load_model(recipe: Recipe, say: Say) -> Any:
         say("info", words("run_quantized", how=quantization.said(), dtype=str(dtype).removeprefix("torch.")))
     if from_scratch:
         say("info", words("run_from_scratch"))
-        model = _random_weights(folder, config, dtype, attention.name, trust=trust)
+        model = _random_weights(folder, config, dtype, attention.name, kind, trust=trust)
     else:
         in_bits = quantization is not None or stored is not None
         place = Place(_one_device()) if in_bits else Place()
-        model = load_weights(folder, config, dtype, attention.name, quantization, place, trust=trust)
+        model = load_weights(folder, config, dtype, attention.name, quantization, place, kind=kind, trust=trust)
     upcast_norms(model, recipe)
     if recipe.model.enable_liger_kernel:
         apply_liger_kernels(model, say)
@@ -131,9 +133,11 @@ def load_weights(
     quantization: Quantization | None,
     place: Place = Place(),
     *,
+    kind: Any = AutoModelForCausalLM,
     trust: bool = False,
 ) -> Any:
-    """The model with the weights of a folder; `config` says how it is built, `trust` that its own code may run.
+    """The model with the weights of a folder; `config` says how it is built, the auto class `kind` for what, and
+    `trust` that its own code may run.
 
     Raises:
         UserError: when they cannot be loaded, with the loader's own reason.
@@ -142,7 +146,7 @@ def load_weights(
     more = {} if how is None else {"quantization_config": how}
     whole_first = quantization is not None and quantization.method == "hqq"
     with _explained(name):
-        model = AutoModelForCausalLM.from_pretrained(
+        model = kind.from_pretrained(
             name,
             config=config,
             dtype=dtype,
@@ -194,12 +198,12 @@ class _explained:
         ) from error
 
 
-def _random_weights(folder: str, config: Any, dtype: torch.dtype, attention: str, *, trust: bool) -> Any:
+def _random_weights(folder: str, config: Any, dtype: torch.dtype, attention: str, kind: Any, *, trust: bool) -> Any:
     """The model with random weights, and the stop tokens of the one whose configuration it has."""
     with _explained(folder):
-        model = AutoModelForCausalLM.from_config(
-            config, dtype=dtype, attn_implementation=attention, trust_remote_code=trust
-        )
+        model = kind.from_config(config, dtype=dtype, attn_implementation=attention, trust_remote_code=trust)
+    if not model.can_generate():
+        return model
     # Most models have such a file; without one the configuration says where answers end.
     with suppress(OSError):
         model.generation_config = GenerationConfig.from_pretrained(folder)

@@ -12,6 +12,7 @@ from trainer.run.messages import Say
 
 from .adapters import add_lora
 from .freeze import freeze_model
+from .reward_head import train_head
 from .vocabulary import finish_adapter, train_new_rows
 
 
@@ -32,6 +33,8 @@ def prepare_model(model: Any, recipe: Recipe, say: Say) -> Any:
     elif method == "freeze":
         freeze_model(model, recipe)
         train_new_rows(model, recipe)
+    if recipe.method.stage == "rm":
+        train_head(model, recipe)
     if not recipe.method.pure_bf16:
         for parameter in model.parameters():
             if parameter.requires_grad:

@@ -39,7 +39,7 @@ def load_tokenizer(recipe: Recipe) -> Any:
 
 def set_stop_tokens(model: Any, tokenizer: Any, recipe: Recipe) -> None:
     """Let generation stop where answers of the named template end, in this run and in all that load its checkpoints."""
-    if recipe.data.template is None:
+    if recipe.data.template is None or not model.can_generate():
         return
     known = tokenizer.get_vocab()
     words = named_template(recipe.data.template).stop_words

@@ -67,6 +67,13 @@ RUN_TEXTS: dict[str, str] = {
     "output layer stay as they are",
     "run_muon_parts": "Muon trains {matrices} parameters, AdamW the other {others} (embeddings, output layer, norms)",
     "run_loraplus_rates": "LoRA+: learning rate {rate} for matrix A, {other} for B",
+    "run_reference_base": "the reference is the model without its adapter",
+    "run_reference_copy": "the reference is the model as it is now; the copy of what is trained takes {size} MiB",
+    "run_reference_model": "the reference is {name}, a model of its own",
+    "run_reference_precomputed": "the reference is asked for everything before the first step, and then forgotten",
+    "run_kto_balanced": "{good} good and {bad} bad answers: with these weights both kinds count about the same",
+    "run_kto_unbalanced": "{good} good and {bad} bad answers: one kind outweighs the other; "
+    "set {name} = {weight} to balance them",
     "run_ends_with_best": "all {step} steps; the best evaluation was at step {best}, and its checkpoint is the result",
     "run_all_steps": "all {step} steps",
     "run_all_steps_best": "all {step} steps, best evaluation at step {best}",

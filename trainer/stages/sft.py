@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import datasets
 from trl import SFTConfig, SFTTrainer
@@ -16,15 +16,39 @@ from trainer.engine.argument_checks import check_optimizer, check_schedule
 from trainer.engine.arguments import training_arguments
 from trainer.engine.isolation import check_rows_stay_apart
 from trainer.engine.run_trainer import RunTrainer
+from trainer.engine.token_counts import weigh_by_tokens
 from trainer.model.precision import use_float32_logits
 
 
 class SftTrainer(RunTrainer, SFTTrainer):
     """TRL's trainer with our run protocol in front."""
 
+    def stage_figures(self, logs: dict[str, float], training: bool, weights: list[int]) -> dict[str, float]:
+        """TRL logs its figures itself, as means over batches; they become means over tokens here."""
+        weigh_by_tokens(self._metrics["train" if training else "eval"], weights)
+        return {}
+
+    def forget_evaluation(self) -> None:
+        """What an evaluation that was cut short has gathered does not go into the next one."""
+        self._metrics["eval"].clear()
+
 
 def build_sft_trainer(model: Any, tokenizer: Any, data: PreparedData, recipe: Recipe, folder: Path) -> SftTrainer:
     """The trainer for stage sft, ready for `attach` and `train`.
+
+    Raises:
+        UserError: when the installed version refuses a setting, or the model lets packed rows see each other.
+    """
+    return build_sequence_trainer(SftTrainer, model, tokenizer, data, recipe, folder)
+
+
+Kind = TypeVar("Kind", bound=SftTrainer)
+
+
+def build_sequence_trainer(
+    kind: type[Kind], model: Any, tokenizer: Any, data: PreparedData, recipe: Recipe, folder: Path
+) -> Kind:
+    """A trainer of `kind` on sequences of labelled tokens.
 
     The loss is the mean negative log-likelihood of the labelled tokens (-100 is not trained) over the whole batch,
     accumulation included.
@@ -53,7 +77,7 @@ def build_sft_trainer(model: Any, tokenizer: Any, data: PreparedData, recipe: Re
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     collator = sequence_collator(model, tokenizer.pad_token_id, recipe, on_gpu=arguments.device.type == "cuda")
-    trainer = SftTrainer(
+    trainer = kind(
         model=model,
         args=arguments,
         data_collator=collator,

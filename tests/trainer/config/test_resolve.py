@@ -68,7 +68,10 @@ def test_a_rising_figure_is_better() -> None:
 
 
 def test_pre_training_packs_and_neat_packing_too() -> None:
-    assert resolve(Recipe().with_values({"method.stage": "pt"}), GPU).recipe.data.packing is True
+    text = resolve(Recipe().with_values({"method.stage": "pt"}), GPU).recipe.data
+    assert (text.packing, text.neat_packing) == (True, True)
+    plain = resolve(Recipe().with_values({"method.stage": "pt", "data.neat_packing": False}), GPU).recipe.data
+    assert (plain.packing, plain.neat_packing) == (True, False)
     assert resolve(Recipe().with_values({"data.neat_packing": True}), GPU).recipe.data.packing is True
     assert resolve(Recipe(), GPU).recipe.data.packing is None
 

@@ -17,6 +17,7 @@ THEIR_DEFAULTS: Mapping[str, object] = {
     "train.logging_steps": 500,
     "train.save_steps": 500,
     "data.on_bad_row": "skip",
+    "data.neat_packing": False,
     "swanlab.swanlab_project": "llamafactory",
 }
 """By dotted key. `eval_steps` is not here: it is their `logging_steps`. Source: hparams/*.py and transformers 5."""
@@ -47,6 +48,9 @@ def kept_defaults(values: Mapping[str, Mapping[str, Any]], *, is_run: bool) -> d
         wanted += _IN_TRAINING
         if train.get("save_strategy", "steps") == "steps":
             wanted.append("train.save_steps")
+        if values.get("method", {}).get("stage") == "pt":
+            # Their texts see each other; ours do not unless it is asked for.
+            wanted.append("data.neat_packing")
     if evaluation != "no" or train.get("do_eval") or train.get("do_predict"):
         wanted.append("train.per_device_eval_batch_size")
     if values.get("swanlab", {}).get("use_swanlab"):

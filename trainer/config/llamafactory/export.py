@@ -85,7 +85,7 @@ def _has_to_say(key: str, recipe: Recipe) -> bool:
     """Whether a value that `resolve` chose must stand in the file: LLaMA-Factory would take another."""
     if key == "train.per_device_eval_batch_size":
         return recipe.train.eval_strategy != "no" or recipe.train.do_eval or recipe.train.do_predict
-    return key in ("train.learning_rate", "train.bf16", "train.eval_steps")
+    return key in ("train.learning_rate", "train.bf16", "train.eval_steps", "data.neat_packing")
 
 
 def _is_written(each: Parameter, value: object, recipe: Recipe) -> bool:

@@ -141,7 +141,18 @@ MESSAGES: dict[str, str] = {
     "finetuning_type lora, not {method}: change one",
     "ppo_and_shift_attn": "stage ppo does not work with shift_attn: turn it off",
     "best_model_in_stage": "stage {stage} has no best model to load: turn load_best_model_at_end off",
-    "label_smoothing_without_sigmoid": "dpo_label_smoothing works only with pref_loss sigmoid, not {loss}: set it to 0",
+    "label_smoothing_without_its_loss": "dpo_label_smoothing works only with pref_loss {allowed}, not {loss}: set it "
+    "to 0",
+    "loss_needs_label_smoothing": "pref_loss {loss} is made for labels that may be wrong: set dpo_label_smoothing to "
+    "the share of them, for instance 0.1",
+    "bco_weight_in_loss": "pref_bco_weight adds nothing that pref_loss {loss} could use: set it to 0",
+    "kto_of_single_rows": "kto compares the answers of a batch, and per_device_train_batch_size = 1 leaves it one: set "
+    "2 or more",
+    "loss_of_single_rows": "pref_loss {loss} sorts the pairs of a batch; per_device_train_batch_size = 1 makes it "
+    "plain sigmoid: set 2 or more",
+    "kto_weight_zero": "{name} = 0 leaves one kind of answers out: kto learns from both",
+    "streaming_in_stage": "stage {stage} learns from rows with two answers, which cannot be streamed yet: turn "
+    "streaming off",
     "reference_not_needed": "pref_loss {loss} uses no reference model: remove {name}",
     "simpo_gamma_without_simpo": "simpo_gamma works only with pref_loss simpo, not {loss}: remove it",
     "reference_parts_without_model": "{name} belongs to ref_model, which is not set: set ref_model or remove it",

@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from trainer.config.finding import Finding
 from trainer.config.hardware import Hardware
 from trainer.config.recipe import Recipe
-from trainer.config.rules.base import Rule, error
+from trainer.config.rules.base import Rule, error, warning
+from trainer.config.tables.preference import REFERENCE_FREE, SMOOTHED
 
-_REFERENCE_FREE = ("orpo", "simpo")
+_NEEDS_SMOOTHING = ("robust", "exo_pair")
+_SORTS_BATCH = ("aot", "aot_unpaired")
+_ANSWER_STAGES = ("rm", "dpo", "kto")
 
 
 def ppo(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -29,7 +32,7 @@ def ppo(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
 def best_model(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """Some stages have no figure to choose the best by."""
     stage = recipe.method.stage
-    if stage in ("rm", "ppo") and recipe.train.load_best_model_at_end:
+    if stage == "ppo" and recipe.train.load_best_model_at_end:
         key = "train.load_best_model_at_end"
         yield error("best_model_in_stage", key, "method.stage", change={key: False}, stage=stage)
 
@@ -39,14 +42,51 @@ def preference_loss(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     if recipe.method.stage != "dpo":
         return
     preference, loss = recipe.preference, recipe.preference.pref_loss
-    if preference.dpo_label_smoothing > 0 and loss != "sigmoid":
-        key = "preference.dpo_label_smoothing"
-        yield error("label_smoothing_without_sigmoid", key, "preference.pref_loss", change={key: 0.0}, loss=loss)
+    key = "preference.dpo_label_smoothing"
+    if preference.dpo_label_smoothing > 0 and loss not in SMOOTHED:
+        allowed = " or ".join(SMOOTHED)
+        fields = (key, "preference.pref_loss")
+        yield error("label_smoothing_without_its_loss", *fields, change={key: 0.0}, loss=loss, allowed=allowed)
+    if preference.dpo_label_smoothing == 0 and loss in _NEEDS_SMOOTHING:
+        yield error("loss_needs_label_smoothing", key, "preference.pref_loss", change={key: 0.1}, loss=loss)
+    if preference.pref_bco_weight > 0 and loss in (*REFERENCE_FREE, "bco_pair"):
+        key = "preference.pref_bco_weight"
+        yield error("bco_weight_in_loss", key, "preference.pref_loss", change={key: 0.0}, loss=loss)
     # The default says nothing about what the user wants.
     if preference.simpo_gamma != type(preference).model_fields["simpo_gamma"].default and loss != "simpo":
         key = "preference.simpo_gamma"
         change: dict[str, object] = {"preference.pref_loss": "simpo"}
         yield error("simpo_gamma_without_simpo", key, "preference.pref_loss", change=change, loss=loss)
+
+
+def single_rows(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Losses that compare the rows of a batch need several of them."""
+    stage, key = recipe.method.stage, "train.per_device_train_batch_size"
+    if recipe.train.per_device_train_batch_size > 1:
+        return
+    if stage == "kto":
+        yield warning("kto_of_single_rows", key, "method.stage", change={key: 2})
+    loss = recipe.preference.pref_loss
+    if stage == "dpo" and loss in _SORTS_BATCH:
+        yield error("loss_of_single_rows", key, "preference.pref_loss", change={key: 2}, loss=loss)
+
+
+def kto_weights(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Without one of its two kinds of answers KTO has nothing to hold against the other."""
+    if recipe.method.stage != "kto":
+        return
+    for name in ("kto_chosen_weight", "kto_rejected_weight"):
+        key = f"preference.{name}"
+        if recipe.value(key) == 0:
+            yield warning("kto_weight_zero", key, change={key: 1.0}, name=name)
+
+
+def streaming(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Streams hold rows of one sequence."""
+    stage = recipe.method.stage
+    if recipe.data.streaming and stage in _ANSWER_STAGES:
+        key = "data.streaming"
+        yield error("streaming_in_stage", key, "method.stage", change={key: False}, stage=stage)
 
 
 def reference_model(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -57,8 +97,9 @@ def reference_model(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     parts = [
         name for name in ("ref_model_adapters", "ref_model_quantization_bit") if recipe.value(f"preference.{name}")
     ]
-    if recipe.method.stage == "dpo" and preference.pref_loss in _REFERENCE_FREE:
-        for name in [*(["ref_model"] if preference.ref_model else []), *parts]:
+    if recipe.method.stage == "dpo" and preference.pref_loss in REFERENCE_FREE:
+        own = [name for name in ("ref_model", "precompute_ref_log_probs") if recipe.value(f"preference.{name}")]
+        for name in [*own, *parts]:
             fields = (f"preference.{name}", "preference.pref_loss")
             change: dict[str, object] = {fields[0]: None}
             yield error("reference_not_needed", *fields, change=change, name=name, loss=preference.pref_loss)
@@ -94,6 +135,9 @@ STAGE_RULES: tuple[Rule, ...] = (
     ppo,
     best_model,
     preference_loss,
+    single_rows,
+    kto_weights,
+    streaming,
     reference_model,
     reward_model_parts,
     export,

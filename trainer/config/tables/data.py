@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainer.config.form import IN_SFT, Condition, Form
+from trainer.config.form import IN_SEQUENCES, IN_SFT, Condition, Form
 from trainer.config.tables.base import NumberList, Table, TextList
 
 INTERLEAVED = Condition("data.mix_strategy", ("interleave_under", "interleave_over", "interleave_once"))
@@ -93,8 +93,8 @@ class DataTable(Table):
     """Put several short rows into one sequence of `cutoff_len` tokens, so that no time goes into padding. Rows in one
     sequence see each other; see `neat_packing`. Unset: on in pre-training, else off."""
 
-    neat_packing: Annotated[bool, Form("advanced", when=(IN_SFT,))] = False
-    """Pack, and keep packed rows from seeing each other. Turns `packing` on."""
+    neat_packing: Annotated[bool | None, Form("advanced", when=(IN_SEQUENCES,))] = None
+    """Pack, and keep packed rows from seeing each other. Turns `packing` on. Unset: on in pre-training, else off."""
 
     padding_free: Annotated[bool, Form("advanced", when=(IN_SFT,))] = False
     """Lay the rows of a batch end to end instead of filling them up to one length; they do not see each other. Saves

@@ -15,7 +15,10 @@ SFT_LATER = Form("advanced", available=False, when=(IN_SFT,))
 class MethodTable(Table):
     """The training stage, and which weights are trained."""
 
-    stage: Annotated[Literal["pt", "sft", "rm", "ppo", "dpo", "kto"], Form("basic", available_choices=("sft",))] = "sft"
+    stage: Annotated[
+        Literal["pt", "sft", "rm", "ppo", "dpo", "kto"],
+        Form("basic", available_choices=("pt", "sft", "rm", "dpo", "kto")),
+    ] = "sft"
     """What kind of training: `sft` learns answers to prompts, `pt` plain text, `rm` a reward model, `ppo` against a
     reward model, `dpo` from pairs of better and worse answers, `kto` from answers marked good or bad."""
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from trainer.config.form import WITH_ADAPTER, Form
+from trainer.config.form import IN_SEQUENCES, WITH_ADAPTER, Form
 from trainer.config.tables.base import Table, TextList
 
 LATER = Form("advanced", available=False)
@@ -99,7 +99,7 @@ class ModelTable(Table):
     """Use the Liger kernels for norms, activations and rotary positions: faster, with fewer copies. Needs liger-kernel
     and an NVIDIA GPU. The fused loss is there without them."""
 
-    moe_aux_loss_coef: Annotated[float | None, Field(ge=0), Form("advanced")] = None
+    moe_aux_loss_coef: Annotated[float | None, Field(ge=0), Form("advanced", when=(IN_SEQUENCES,))] = None
     """Weight of the loss that keeps the experts of a mixture-of-experts model evenly used; 0.001 is usual. Unset: not
     added."""
 
@@ -114,7 +114,7 @@ class ModelTable(Table):
     upcast_layernorm: Annotated[bool, Form()] = False
     """Hold the normalisation weights in float32, for steadier training of quantized models."""
 
-    upcast_lmhead_output: Annotated[bool, Form()] = False
+    upcast_lmhead_output: Annotated[bool, Form(when=(IN_SEQUENCES,))] = False
     """Compute the logits of the loss in float32 also where the model would compute them in half precision."""
 
     train_from_scratch: Annotated[bool, Form("advanced")] = False

@@ -8,6 +8,31 @@ from pydantic import Field
 from trainer.config.form import IN_DPO, IN_KTO, IN_PPO, IN_PREFERENCE, Condition, Form
 from trainer.config.tables.base import Table, TextList
 
+PairLoss = Literal[
+    "sigmoid",
+    "hinge",
+    "ipo",
+    "kto_pair",
+    "orpo",
+    "simpo",
+    "robust",
+    "exo_pair",
+    "nca_pair",
+    "bco_pair",
+    "sppo_hard",
+    "aot",
+    "aot_unpaired",
+    "apo_zero",
+    "apo_down",
+    "discopop",
+    "sigmoid_norm",
+    "sft",
+]
+REFERENCE_FREE: tuple[PairLoss, ...] = ("orpo", "simpo", "sft")
+"""Losses that take no reference model."""
+SMOOTHED: tuple[PairLoss, ...] = ("sigmoid", "robust", "exo_pair", "aot", "aot_unpaired")
+"""Losses that `dpo_label_smoothing` acts on."""
+
 
 def _with_loss(*losses: str) -> tuple[Condition, ...]:
     return (IN_DPO, Condition("preference.pref_loss", losses))
@@ -17,12 +42,10 @@ class PreferenceTable(Table):
     """DPO with its family, and KTO."""
 
     applies_when: ClassVar[tuple[Condition, ...]] = (IN_PREFERENCE,)
-    available: ClassVar[bool] = False
 
-    pref_loss: Annotated[
-        Literal["sigmoid", "hinge", "ipo", "kto_pair", "orpo", "simpo"], Form("basic", when=(IN_DPO,))
-    ] = "sigmoid"
-    """The loss over pairs: `sigmoid` is DPO as published; `orpo` and `simpo` need no reference model."""
+    pref_loss: Annotated[PairLoss, Form("basic", when=(IN_DPO,))] = "sigmoid"
+    """The loss over pairs: `sigmoid` is DPO as published; `orpo`, `simpo` and `sft` take no reference model. What each
+    computes stands in docs/stages.md."""
 
     pref_beta: Annotated[float, Field(gt=0), Form("basic")] = 0.1
     """How strongly the model is held near the reference: small moves far, large stays close."""
@@ -31,16 +54,18 @@ class PreferenceTable(Table):
     """Weight of an ordinary fine-tuning loss on the better answers, added to the preference loss."""
 
     pref_bco_weight: Annotated[float, Field(ge=0), Form("expert", when=(IN_DPO,))] = 0.0
-    """Weight of the binary classifier loss (BCO), added to the preference loss."""
+    """Weight w of the binary classifier loss (BCO): the loss becomes (preference + w * BCO) / (1 + w)."""
 
-    dpo_label_smoothing: Annotated[float, Field(ge=0, le=0.5), Form("advanced", when=_with_loss("sigmoid"))] = 0.0
-    """Share of pairs that may be labelled the wrong way round (robust DPO), 0 to 0.5. Only with the sigmoid loss."""
+    dpo_label_smoothing: Annotated[float, Field(ge=0, lt=0.5), Form("advanced", when=_with_loss(*SMOOTHED))] = 0.0
+    """Share of pairs that may be labelled the wrong way round, 0 to below 0.5: conservative DPO with the sigmoid loss;
+    `robust`, `exo_pair` and `aot` know it too."""
 
     simpo_gamma: Annotated[float, Field(ge=0), Form("basic", when=_with_loss("simpo"))] = 0.5
     """SimPO: by how much the better answer's reward shall exceed the worse one's."""
 
     ld_alpha: Annotated[float | None, Field(ge=0, le=1), Form("expert", when=(IN_DPO,))] = None
-    """LD-DPO: weight of the part of the longer answer that exceeds the shorter one. Unset: 1, all counts."""
+    """LD-DPO: weight of the part of the longer answer that exceeds the shorter one, against a taste for length. Unset:
+    1, all counts."""
 
     kto_chosen_weight: Annotated[float, Field(ge=0), Form("basic", when=(IN_KTO,))] = 1.0
     """Weight of answers marked good. Raise it when there are far fewer good than bad ones."""
@@ -49,13 +74,20 @@ class PreferenceTable(Table):
     """Weight of answers marked bad."""
 
     ref_model: Annotated[str | None, Form("advanced")] = None
-    """The model to stay near. Unset: with an adapter the base model itself, else a copy of it."""
+    """The model to stay near. Unset: the model as it is when the run starts, with a new adapter the base model itself
+    (no memory), else a copy of what is trained."""
 
     ref_model_adapters: Annotated[TextList, Form("expert")] = []
     """Adapters of the reference model."""
 
-    ref_model_quantization_bit: Annotated[int | None, Field(ge=1, le=8), Form("expert", unit="bits")] = None
+    ref_model_quantization_bit: Annotated[
+        int | None, Field(ge=1, le=8), Form("expert", unit="bits", available=False)
+    ] = None
     """Load the reference model with this many bits per weight."""
+
+    precompute_ref_log_probs: Annotated[bool, Form("advanced")] = False
+    """Ask the reference for all its log-probabilities before the training and forget it: saves its memory, and its time
+    from the second epoch on."""
 
 
 class PpoTable(Table):

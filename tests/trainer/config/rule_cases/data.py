@@ -9,7 +9,11 @@ DATA_CASES: tuple[Case, ...] = (
         "infer_backend = vllm is not available yet: choose huggingface",
         model__infer_backend="vllm",
     ),
-    case("choice_not_available_yet", "stage = dpo is not available yet: choose sft", method__stage="dpo"),
+    case(
+        "choice_not_available_yet",
+        "stage = ppo is not available yet: choose pt or sft or rm or dpo or kto",
+        method__stage="ppo",
+    ),
     case("choice_not_available_yet", "report_to = wandb is not available yet: choose none", train__report_to=["wandb"]),
     case(
         "does_not_apply_to_stage",

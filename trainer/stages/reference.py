@@ -1,0 +1,146 @@
+"""The model that preference training stays near: three ways to have it, and asking it before the training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+
+from trainer.config import Recipe
+from trainer.data.collate_answers import AnswerRows
+from trainer.model.adapters import load_adapter
+from trainer.model.load import load_model
+from trainer.run.messages import Say, words
+
+_MIB = 2**20
+
+
+class Reference(Protocol):
+    """A way to the reference model."""
+
+    def weights(self) -> Any:
+        """A context that gives the model to run; it is in evaluation mode there."""
+        ...
+
+
+@dataclass(frozen=True)
+class UntunedBase:
+    """The trained model with its adapter switched off."""
+
+    model: Any
+
+    @contextmanager
+    def weights(self) -> Iterator[Any]:
+        """The base model."""
+        with _evaluating(self.model), self.model.disable_adapter():
+            yield self.model
+
+
+class FrozenCopy:
+    """The trained model with the weights that it had at the start; only those that are trained are kept twice."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._kept = [parameter.detach().clone() for parameter in self._trained]
+
+    @property
+    def bytes(self) -> int:
+        """What the copy takes."""
+        return sum(kept.nbytes for kept in self._kept)
+
+    @contextmanager
+    def weights(self) -> Iterator[Any]:
+        """The model as it was; the trained weights are put back afterwards, untouched."""
+        now = [parameter.data for parameter in self._trained]
+        for parameter, kept in zip(self._trained, self._kept, strict=True):
+            parameter.data = kept
+        try:
+            with _evaluating(self._model):
+                yield self._model
+        finally:
+            for parameter, data in zip(self._trained, now, strict=True):
+                parameter.data = data
+
+
+@dataclass(frozen=True)
+class OtherModel:
+    """A model of its own, frozen."""
+
+    model: Any
+
+    @contextmanager
+    def weights(self) -> Iterator[Any]:
+        """That model."""
+        yield self.model
+
+
+def make_reference(model: Any, recipe: Recipe, say: Say) -> Reference:
+    """The reference of a recipe for a model that is prepared for training; what was chosen is told.
+
+    Raises: UserError when `ref_model` or its adapters cannot be loaded.
+    """
+    preference = recipe.preference
+    if preference.ref_model:
+        other = _load(recipe, say).to(model.device).eval().requires_grad_(False)
+        say("info", words("run_reference_model", name=preference.ref_model))
+        return OtherModel(other)
+    continues = recipe.model.adapter_name_or_path and not recipe.lora.create_new_adapter
+    if isinstance(model, PeftModel) and not continues:
+        say("info", words("run_reference_base"))
+        return UntunedBase(model)
+    copy = FrozenCopy(model)
+    say("info", words("run_reference_copy", size=f"{copy.bytes / _MIB:,.0f}"))
+    return copy
+
+
+def _load(recipe: Recipe, say: Say) -> Any:
+    """`ref_model` with its adapters merged."""
+    preference = recipe.preference
+    own = recipe.with_values(
+        {
+            "model.model_name_or_path": preference.ref_model,
+            "model.adapter_name_or_path": preference.ref_model_adapters,
+            "quantization.quantization_bit": preference.ref_model_quantization_bit,
+        }
+    )
+    model = load_model(own, say)
+    for adapter in preference.ref_model_adapters:
+        model = load_adapter(model, adapter, trainable=False).merge_and_unload()
+    return model
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """Evaluation mode: no dropout."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def precompute(
+    reference: Reference, data: Mapping[str, AnswerRows], file: Path, score: Callable[[Any, AnswerRows], torch.Tensor]
+) -> None:
+    """Give each set of rows what the reference makes of its answers, and keep it in `file` for a resumed run.
+
+    `score` takes the model and the rows and gives (rows, 2) float32.
+    """
+    if file.is_file():
+        kept = load_file(file)
+    else:
+        with reference.weights() as model:
+            kept = {name: score(model, rows) for name, rows in data.items()}
+        staging = file.with_suffix(".staging")
+        save_file(kept, staging)
+        staging.replace(file)
+    for name, rows in data.items():
+        rows.reference = kept[name]
