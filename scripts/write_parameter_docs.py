@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trainer.config import Condition, Parameter, parameters
 from trainer.config.parameter import tables
+from trainer.config.rules import MESSAGES
 from trainer.config.spellings import OLDER_NAMES, SECRETS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "parameters.md"
@@ -41,7 +42,10 @@ def _row(each: Parameter) -> str:
         notes.append("Applies with " + " and ".join(_condition(condition) for condition in each.form.when) + ".")
     if each.form.live:
         notes.append("May be changed while a run is going.")
-    if not each.form.available:
+    if each.form.refused:
+        words = MESSAGES[each.form.refused].format(name=f"`{each.name}`", default=_default(each.default) or "unset")
+        notes.append(f"**Refused.** {words.partition(' is refused: ')[2] or words}.")
+    elif not each.form.available:
         notes.append("**Not available yet.**")
     elif each.form.available_choices:
         notes.append(f"**Available now: {', '.join(each.form.available_choices)}.**")

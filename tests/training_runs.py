@@ -28,6 +28,7 @@ _CPU = Hardware(cuda=False, bf16=False, gpu_count=0, cpu_cores=2)
 def train_in_child(folder: str, resume: bool, environment: dict[str, str]) -> None:
     """What a trainer process does, with its output in the run's log; runs in the forked child."""
     os.environ.update(environment)
+    sys.path[:0] = [place for place in environment.get("PYTHONPATH", "").split(os.pathsep) if place]
     # It dies with the tests, as a daemon does, but may have children: the processes of a data loader.
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     os.setsid()

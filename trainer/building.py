@@ -9,6 +9,8 @@ from transformers import EarlyStoppingCallback, PrinterCallback, ProgressCallbac
 
 from trainer.config import Recipe
 from trainer.data import PreparedData
+from trainer.engine.profiling import profiling_callbacks
+from trainer.engine.reporting import reporting_callbacks
 from trainer.engine.session import RunSession
 from trainer.errors import UserError
 from trainer.model.load import load_model
@@ -53,6 +55,8 @@ def build_trainer(session: RunSession, recipe: Recipe, data: PreparedData) -> An
         trainer = _stage_trainer(session, model, tokenizer, data, recipe)
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
+    for callback in (*profiling_callbacks(session, recipe, model), *reporting_callbacks(session, recipe)):
+        trainer.add_callback(callback)
     if recipe.method.early_stopping_steps:
         trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=recipe.method.early_stopping_steps))
     session.finding("info", _device(trainer.args.device, threads))

@@ -18,9 +18,11 @@ from trainer.data import DataReport, prepare
 from trainer.data.check import findings_at_start
 from trainer.data.model_folder import recipe_hub_model, recipe_model_folder
 from trainer.engine.redaction import redact_output
+from trainer.engine.results import draw_loss, upload_result
 from trainer.errors import UserError
 from trainer.run import Checkpoint, ResumeEvent, RunDirectory
 from trainer.run.messages import Words, words
+from trainer.run.result import ENDS_WITH_BEST
 
 if TYPE_CHECKING:
     from trainer.engine.session import RunSession
@@ -103,7 +105,10 @@ def _train(session: RunSession, *, resume: bool) -> int:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
     except StopTraining:
         trainer.stopped = True
+        _close_callbacks(trainer)
     except NotFinite as error:
+        _close_callbacks(trainer)
+        draw_loss(session, recipe, int(trainer.state.global_step))
         session.end("failed", error.said, int(trainer.state.global_step))
         return 1
     _tell_of_the_stream(session, trainer)
@@ -114,9 +119,13 @@ def _train(session: RunSession, *, resume: bool) -> int:
     if trainer.stopped:
         saved = checkpoints.last_step == step
         name = "run_stopped_saved" if saved else "run_stopped_unsaved"
+        draw_loss(session, recipe, step)
         session.end("stopped", words(name, reason=session.stop_reason, step=max(0, checkpoints.last_step)), step)
     else:
-        session.end("finished", _summary(trainer, step), step)
+        ended = _summary(trainer, step)
+        draw_loss(session, recipe, step)
+        upload_result(session, recipe, _result_step(trainer, ended, checkpoints.last_step))
+        session.end("finished", ended, step)
     return 0
 
 
@@ -133,6 +142,16 @@ def _fetch_model(session: RunSession, recipe: Recipe) -> None:
     session.finding("info", words("run_hub_model", model=str(model), state=folder.name[:12], folder=str(folder)))
 
 
+def _result_step(trainer: Any, ended: Words, last: int) -> int:
+    """The step of the checkpoint that the run ends with: the best one where it was to, else the last."""
+    return int(trainer.state.best_global_step or last) if ended.id == ENDS_WITH_BEST else last
+
+
+def _close_callbacks(trainer: Any) -> None:
+    """Where the training was left by an exception, the Trainer does not say so to profilers and services."""
+    trainer.callback_handler.on_train_end(trainer.args, trainer.state, trainer.control)
+
+
 def _all_steps_done(checkpoint: Checkpoint, recipe: Recipe) -> bool:
     """Whether the checkpoint is that of the last step: the Trainer would train one more before it looks."""
     state = json.loads((checkpoint.path / "trainer_state.json").read_text(encoding="utf-8"))
@@ -146,6 +165,8 @@ def _finish_what_was_done(session: RunSession, trainer: Any, checkpoint: Checkpo
         trainer._load_from_checkpoint(str(checkpoint.path))
         trainer.state.global_step = checkpoint.step
         trainer.evaluate()
+    draw_loss(session, trainer.recipe, checkpoint.step)
+    upload_result(session, trainer.recipe, checkpoint.step)
     session.end("finished", words("run_nothing_left_to_do", step=checkpoint.step), checkpoint.step)
     return 0
 

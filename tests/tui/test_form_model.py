@@ -147,9 +147,11 @@ def test_a_refused_value_changes_nothing(demo: FormModel) -> None:
 
 def test_what_is_not_available_yet_cannot_be_set(demo: FormModel) -> None:
     with pytest.raises(EntryError, match="not available yet"):
-        demo.set("quantization.quantization_bit", 4)
+        demo.set("ray.ray_num_workers", 2)
     with pytest.raises(EntryError, match="ppo is not available yet"):
         demo.enter("method.stage", "ppo")
+    with pytest.raises(EntryError, match="use_mca is refused: Megatron replaces the training loop"):
+        demo.set("method.use_mca", True)
 
 
 def test_lists_and_numeric_choices_become_what_the_definition_wants(demo: FormModel) -> None:

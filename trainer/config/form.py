@@ -30,6 +30,8 @@ class Form:
     """May be changed while a run is going."""
     available: bool = True
     """Acts on the run. Where False, any value but the default is refused with "not available yet"."""
+    refused: str = ""
+    """For what will not come: the name of the rule that says why (`rules/messages.py`). Set with `available=False`."""
     available_choices: tuple[str, ...] = ()
     """Where some choices act and others do not yet: those that do. Empty: all."""
     multiline: bool = False

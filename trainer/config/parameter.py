@@ -149,7 +149,12 @@ def _parameter(table: str, model: type[Table], name: str, field: FieldInfo, text
 
 def _form(model: type[Table], metadata: list[Any]) -> Form:
     own = next((each for each in metadata if isinstance(each, Form)), Form())
-    return replace(own, when=(*model.applies_when, *own.when), available=model.available and own.available)
+    return replace(
+        own,
+        when=(*model.applies_when, *own.when),
+        available=model.available and own.available,
+        refused=model.refused or own.refused,
+    )
 
 
 def _without_none(annotation: Any) -> tuple[Any, bool]:

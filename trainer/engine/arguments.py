@@ -51,13 +51,16 @@ def training_arguments(kind: type, recipe: Recipe, folder: Path, **stage: Any) -
     }
     values.update(
         output_dir=str(folder),
-        run_name=folder.name,
+        # What services that get the figures call the run.
+        run_name=table.run_name or folder.name,
+        # Services are called by callbacks of our own, see `reporting`.
         report_to="none",
         disable_tqdm=True,
         logging_nan_inf_filter=False,
         logging_first_step=True,
         # Rotation is done by our manifest, not by file time.
         save_total_limit=None,
+        # Uploaded once, when the run is over, see `upload`; a checkpoint on the way is nobody's business.
         push_to_hub=False,
         use_cpu=not torch.cuda.is_available(),
         gradient_checkpointing=_checkpointing(recipe),

@@ -204,7 +204,7 @@ def run_place(recipe: Recipe) -> tuple[Path | None, str | None]:
     train = recipe.train
     if train.output_dir:
         place = Path(train.output_dir).expanduser().resolve()
-        return place.parent, train.run_name or place.name
+        return place.parent, place.name
     return None, train.run_name
 
 

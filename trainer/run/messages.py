@@ -74,6 +74,15 @@ RUN_TEXTS: dict[str, str] = {
     "run_kto_balanced": "{good} good and {bad} bad answers: with these weights both kinds count about the same",
     "run_kto_unbalanced": "{good} good and {bad} bad answers: one kind outweighs the other; "
     "set {name} = {weight} to balance them",
+    "run_trace_written": "the profiler's trace up to step {step} is in {path}: open it with chrome://tracing or "
+    "ui.perfetto.dev",
+    "run_modules_timed": "modules timed: {count}; the table is in {path}",
+    "run_no_trace": "what the profiler recorded could not be written: {error}",
+    "run_report_failed": "{name} failed and gets nothing more from this run: {error}",
+    "run_loss_picture": "the loss curve is in {path}",
+    "run_no_loss_picture": "the picture of the loss curve could not be written: {error}",
+    "run_uploaded": "the result was uploaded to {name}: {address}",
+    "run_upload_failed": "the result could not be uploaded to {name}, and is safe in {path}: {error}",
     "run_ends_with_best": "all {step} steps; the best evaluation was at step {best}, and its checkpoint is the result",
     "run_all_steps": "all {step} steps",
     "run_all_steps_best": "all {step} steps, best evaluation at step {best}",

@@ -7,6 +7,7 @@ from argparse import Namespace
 from trainer.config import Parameter, parameter, parameters
 from tui.commands import output
 from tui.forms.entry import shown_text, toml_text
+from tui.forms.refusals import unavailable_text
 from tui.locale import find, language, text
 
 _KIND_WIDTH = 24
@@ -37,7 +38,8 @@ def _print_table(chosen: tuple[Parameter, ...]) -> None:
     table = output.Table([text(f"command_line.column_{name}") for name in ("parameter", "type", "default", "help")])
     for one in chosen:
         first_line = " ".join(help_of(one).split())
-        note = "" if one.form.available else text("command_line.params_not_yet") + " "
+        closed = "command_line.params_refused" if one.form.refused else "command_line.params_not_yet"
+        note = "" if one.form.available else text(closed) + " "
         kind = "|".join(one.choices) or one.kind
         table.add(one.key, output.cut(kind, _KIND_WIDTH), output.cut(_default(one), _KIND_WIDTH), note + first_line)
     table.print()
@@ -66,7 +68,9 @@ def _print_one(one: Parameter) -> None:
     notes.append(text(f"command_line.params_tier_{one.form.tier}"))
     if one.form.live:
         notes.append(text("command_line.params_live"))
-    if not one.form.available:
+    if one.form.refused:
+        notes.append(unavailable_text(one))
+    elif not one.form.available:
         notes.append(text("command_line.params_not_yet_long"))
     example = _example(one)
     notes.append(text("command_line.params_in_preset", table=one.table, name=one.name, value=example))
@@ -106,5 +110,6 @@ def _json(one: Parameter) -> dict[str, object]:
         "when": [{"key": condition.key, "values": list(condition.values)} for condition in one.form.when],
         "live": one.form.live,
         "available": one.form.available,
+        "refused": unavailable_text(one) if one.form.refused else None,
         "help": help_of(one),
     }

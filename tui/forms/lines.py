@@ -8,6 +8,7 @@ from enum import StrEnum
 from trainer.config import Condition, Parameter
 from tui.forms.entry import shown_text
 from tui.forms.model import FormModel
+from tui.forms.refusals import unavailable_text, unavailable_word
 from tui.forms.sections import Row
 from tui.locale import find, text
 
@@ -60,7 +61,7 @@ def unit_text(unit: str) -> str:
 def closed_reason(model: FormModel, one: Parameter) -> str:
     """Why a field cannot be set now; empty when it can."""
     if not one.form.available:
-        return text("setup.not_available")
+        return unavailable_text(one)
     if not model.applies(one.key):
         return text("setup.applies_with", conditions=conditions_text(one.form.when))
     return ""
@@ -84,7 +85,8 @@ def _line(model: FormModel, row: Row, severities: dict[str, str]) -> Line:
     mark = {"error": "!", "warning": "?"}.get(severity, "*" if changed else " ")
     reason = closed_reason(model, one)
     if reason:
-        return Line(one.key, one.name, mark, shown_text(value), reason, Mood.CLOSED)
+        tail = reason if one.form.available else unavailable_word(one)
+        return Line(one.key, one.name, mark, shown_text(value), tail, Mood.CLOSED)
     if changed:
         tail = text("setup.was", value=shown_text(model.base(one.key)))
         return Line(one.key, one.name, mark, shown_text(value), tail, Mood.CHANGED)

@@ -25,6 +25,7 @@ from trainer.config import (
     resolve,
 )
 from tui.forms.entry import EntryError, expectation, parse_entry, shown_text, toml_value
+from tui.forms.refusals import unavailable_text
 from tui.locale import text
 
 Values = dict[str, dict[str, object]]
@@ -293,7 +294,7 @@ def _accepted(key: str, value: object) -> object:
         return one.default if one.kind == "list" else None
     taken = _taken(one, value)
     if not one.form.available and not _same(taken, one.default):
-        raise EntryError(text("setup.not_available"))
+        raise EntryError(unavailable_text(one))
     open_choices = one.form.available_choices
     asked = taken if isinstance(taken, list) else [taken]
     if open_choices and any(str(each) not in open_choices for each in asked):

@@ -7,6 +7,7 @@ from trainer.config.rules.loading import LOADING_RULES
 from trainer.config.rules.messages import MESSAGES
 from trainer.config.rules.method import METHOD_RULES
 from trainer.config.rules.optimizers import OPTIMIZER_RULES
+from trainer.config.rules.outputs import OUTPUT_RULES
 from trainer.config.rules.stages import STAGE_RULES
 from trainer.config.rules.training import TRAINING_RULES
 from trainer.config.rules.vocabulary import VOCABULARY_RULES
@@ -19,6 +20,7 @@ RULES: tuple[Rule, ...] = (
     *VOCABULARY_RULES,
     *STAGE_RULES,
     *TRAINING_RULES,
+    *OUTPUT_RULES,
     *AVAILABILITY_RULES,
 )
 

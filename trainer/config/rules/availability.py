@@ -1,4 +1,4 @@
-"""Values that do not act: not available yet, for another stage, or switched off by another value."""
+"""Values that do not act: refused or not available yet, for another stage, or switched off by another value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def values_that_do_not_act(recipe: Recipe, _: Hardware | None) -> Iterator[Findi
             yield _other_stage(each, recipe, stages)
         elif not each.form.available:
             yield error(
-                "not_available_yet",
+                each.form.refused or "not_available_yet",
                 each.key,
                 change={each.key: each.default},
                 name=each.name,

@@ -40,10 +40,6 @@ def kernels(recipe: Recipe, hardware: Hardware | None) -> Iterator[Finding]:
     if model.enable_liger_kernel and hardware is not None and not hardware.cuda:
         key = "model.enable_liger_kernel"
         yield error("liger_without_gpu", key, change={key: False})
-    if model.use_unsloth:
-        yield error("unsloth_needs_older_trl", "model.use_unsloth", change={"model.use_unsloth": False})
-    if model.use_v1_kernels:
-        yield error("v1_kernels_are_not_here", "model.use_v1_kernels", change={"model.use_v1_kernels": False})
     if model.use_unsloth_gc and (model.disable_gradient_checkpointing or recipe.train.gradient_checkpointing is False):
         off = "model.disable_gradient_checkpointing" if model.disable_gradient_checkpointing else None
         fields = ("model.use_unsloth_gc", off or "train.gradient_checkpointing")
@@ -66,9 +62,6 @@ def missing_packages(recipe: Recipe, hardware: Hardware | None) -> Iterator[Find
 
 def what_is_gone(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """What nothing that trimtab stands on can do any more."""
-    if recipe.model.mixture_of_depths is not None:
-        key = "model.mixture_of_depths"
-        yield error("mixture_of_depths_is_broken", key, change={key: None})
     if not recipe.model.low_cpu_mem_usage:
         key = "model.low_cpu_mem_usage"
         yield error("low_cpu_mem_usage_always", key, change={key: True})

@@ -5,6 +5,14 @@ from __future__ import annotations
 MESSAGES: dict[str, str] = {
     # availability
     "not_available_yet": "{name} is not available yet: leave it at {default}",
+    "refused_megatron": "{name} is refused: Megatron replaces the training loop by an engine of its own, and trimtab "
+    "trains through the Hugging Face Trainer alone: leave it at {default}",
+    "refused_hyper_parallel": "{name} is refused: HyperParallel replaces the training loop by an engine of its own, "
+    "and trimtab trains through the Hugging Face Trainer alone: leave it at {default}",
+    "refused_fp8": "{name} is refused: training in 8 bits needs a Hopper GPU or newer and has not been measured here, "
+    "so that neither its speed nor its loss could be vouched for: leave it at {default}",
+    "refused_v1_kernels": "{name} is refused: these kernels are part of LLaMA-Factory's own experimental trainer and "
+    "of no library; enable_liger_kernel is the like: leave it at {default}",
     "choice_not_available_yet": "{name} = {value} is not available yet: choose {available}",
     "does_not_apply_to_stage": "{name} does not apply to stage {stage}: remove it or choose stage {stages}",
     "has_no_effect": "{name} has no effect unless {condition_name} is {condition_values}",
@@ -63,8 +71,6 @@ MESSAGES: dict[str, str] = {
     "liger_without_gpu": "enable_liger_kernel needs an NVIDIA GPU, which is not there: turn it off",
     "unsloth_needs_older_trl": "use_unsloth: unsloth replaces the trainers of TRL 1.15 and older, trimtab trains with "
     "TRL 1.16 and newer; turn it off. enable_liger_kernel and use_unsloth_gc give part of what it saves",
-    "v1_kernels_are_not_here": "use_v1_kernels: these kernels are part of LLaMA-Factory's own trainer; turn it off. "
-    "enable_liger_kernel does the same",
     "offload_without_checkpointing": "use_unsloth_gc moves what gradient checkpointing stores, and that is off: turn "
     "it on, or use_unsloth_gc off",
     "package_missing": "{name} = {value} needs the package {package}, which is not installed: pip install {package}",
@@ -193,7 +199,14 @@ MESSAGES: dict[str, str] = {
     "run_is_never_overwritten": "overwrite_output_dir: a run is never overwritten here; remove it and choose another "
     "run_name, or resume the run",
     "run_name_is_path": "run_name = {value} must be the name of one folder: use output_dir for a path",
-    "two_names": "run_name = {name} is not used, because output_dir = {folder} says where the run lies: remove one",
+    "two_names": "run_name = {name} is not used, because output_dir = {folder} says where the run lies and report_to "
+    "is none: remove one",
+    "report_to_none_and_others": "report_to names none and {others}: remove none",
+    "report_to_unknown": "report_to = {name} is no service that transformers reports to: choose among {known}",
+    "report_package_missing": "{name} gets the figures only when its package is there: install it with "
+    "`pip install {package}`, or remove it",
+    "upload_without_token": "push_to_hub needs a token with the right to write: set the environment variable HF_TOKEN "
+    "before the start, or turn it off",
     "deepspeed_and_fsdp": "deepspeed and fsdp both split the model: choose one",
     "fsdp_config_without_fsdp": "fsdp_config does nothing without fsdp: set fsdp or remove it",
     "cannot_resume": "save_only_model keeps no optimizer: a run stopped halfway cannot be resumed",

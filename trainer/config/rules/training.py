@@ -143,22 +143,6 @@ def activations(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
         yield error("gradient_checkpointing_twice", *fields, change={fields[0]: None})
 
 
-def run_directory(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
-    """Where the run lies: one place, never overwritten."""
-    train = recipe.train
-    if train.overwrite_output_dir:
-        key = "train.overwrite_output_dir"
-        yield error("run_is_never_overwritten", key, "train.run_name", change={key: False})
-    name, folder = train.run_name, train.output_dir
-    if name is not None and (not name.strip() or "/" in name or name.startswith(".")):
-        yield error(
-            "run_name_is_path", "train.run_name", "train.output_dir", change={"train.run_name": None}, value=name
-        )
-    elif name is not None and folder is not None and folder.rstrip("/").rpartition("/")[2] != name:
-        fields = ("train.run_name", "train.output_dir")
-        yield warning("two_names", *fields, change={"train.run_name": None}, name=name, folder=folder)
-
-
 def several_gpus(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """One way to split the model."""
     train = recipe.train
@@ -190,7 +174,6 @@ TRAINING_RULES: tuple[Rule, ...] = (
     schedule,
     learning_rate,
     activations,
-    run_directory,
     several_gpus,
     checkpoints,
     loader_processes,

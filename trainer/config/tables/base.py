@@ -25,6 +25,8 @@ class Table(BaseModel):
     """Holds for every field of the table, beside the field's own conditions."""
     available: ClassVar[bool] = True
     """False where nothing of the table acts yet."""
+    refused: ClassVar[str] = ""
+    """Where nothing of the table will act: the name of the rule that says why."""
 
 
 def _split_commas(value: object) -> object:

@@ -21,8 +21,6 @@ def _port_text(value: object) -> object:
 class SwanlabTable(Table):
     """Reporting to SwanLab. The key comes from the variable SWANLAB_API_KEY."""
 
-    available: ClassVar[bool] = False
-
     use_swanlab: Annotated[bool, Form("advanced")] = False
     """Send the figures to SwanLab as well."""
 
@@ -75,24 +73,23 @@ class RayTable(Table):
 class ProfilerTable(Table):
     """Measuring where the time of a step goes."""
 
-    available: ClassVar[bool] = False
-
     enable_torch_profiler: Annotated[bool, Form("expert")] = False
-    """Record a trace with PyTorch's profiler."""
+    """Record traces of some steps with PyTorch's profiler, to be opened with ui.perfetto.dev, and with each a table of
+    the slowest operations."""
 
-    profiler_output_dir: Annotated[str | None, Form("expert", when=PROFILED)] = None
-    """The folder of the traces. Unset: below the run directory."""
+    profiler_output_dir: Annotated[str | None, Form("expert")] = None
+    """The folder of the traces and tables. Unset: `profile` in the run directory."""
 
-    profiler_wait_steps: Annotated[int, Field(ge=0), Form("expert", unit="steps", when=PROFILED)] = 1
+    profiler_wait_steps: Annotated[int, Field(ge=0), Form("expert", unit="steps")] = 1
     """Steps to wait before each recording."""
 
-    profiler_warmup_steps: Annotated[int, Field(ge=0), Form("expert", unit="steps", when=PROFILED)] = 1
+    profiler_warmup_steps: Annotated[int, Field(ge=0), Form("expert", unit="steps")] = 1
     """Steps that run the profiler without recording."""
 
-    profiler_active_steps: Annotated[int, Field(ge=1), Form("expert", unit="steps", when=PROFILED)] = 1
+    profiler_active_steps: Annotated[int, Field(ge=1), Form("expert", unit="steps")] = 1
     """Steps that are recorded."""
 
-    profiler_repeat: Annotated[int, Field(ge=0), Form("expert", when=PROFILED)] = 1
+    profiler_repeat: Annotated[int, Field(ge=0), Form("expert")] = 1
     """How often this is done. 0: to the end of the run."""
 
     profiler_record_shapes: Annotated[bool, Form("expert", when=PROFILED)] = True
@@ -105,13 +102,15 @@ class ProfilerTable(Table):
     """Record where in the code each operation was called."""
 
     profile_modules: Annotated[str | None, Form("expert")] = None
-    """Measure forward and backward time of the modules whose names match this pattern, such as `*.self_attn`."""
+    """Measure forward and backward time of the modules whose names match, such as `self_attn,mlp` or
+    `*.layers.0.*`, in the same steps as the profiler would record, and write them as a table."""
 
 
 class Fp8Table(Table):
     """Training with 8-bit numbers on Hopper GPUs and newer."""
 
     available: ClassVar[bool] = False
+    refused: ClassVar[str] = "refused_fp8"
 
     fp8: Annotated[bool, Form("expert")] = False
     """Compute matrix products in 8 bits."""

@@ -9,6 +9,8 @@ from trainer.config.tables.base import Table
 
 LATER = Form("advanced", available=False)
 RARE = Form(available=False)
+MEGATRON = Form(available=False, refused="refused_megatron")
+HYPER_PARALLEL = Form(available=False, refused="refused_hyper_parallel")
 SFT_LATER = Form("advanced", available=False, when=(IN_SFT,))
 
 
@@ -40,22 +42,22 @@ class MethodTable(Table):
     use_muon: Annotated[bool, Form("advanced")] = False
     """Use the Muon optimizer for matrices, and AdamW for the rest."""
 
-    use_mca: Annotated[bool, RARE] = False
+    use_mca: Annotated[bool, MEGATRON] = False
     """Train through Megatron-Core by mcore_adapter."""
 
-    use_megatron_bridge: Annotated[bool, RARE] = False
+    use_megatron_bridge: Annotated[bool, MEGATRON] = False
     """Train through NVIDIA's Megatron Bridge."""
 
-    megatron_bridge_args: Annotated[dict[str, Any] | None, RARE] = None
+    megatron_bridge_args: Annotated[dict[str, Any] | None, MEGATRON] = None
     """Settings for Megatron Bridge, as an inline table."""
 
-    use_hyper_parallel: Annotated[bool, RARE] = False
+    use_hyper_parallel: Annotated[bool, HYPER_PARALLEL] = False
     """Train through HyperParallel."""
 
-    hyper_parallel_args: Annotated[str | None, RARE] = None
+    hyper_parallel_args: Annotated[str | None, HYPER_PARALLEL] = None
     """Settings for HyperParallel: a file or JSON text."""
 
-    hyper_parallel_cp_size: Annotated[int, Field(ge=1), Form(unit="GPUs", available=False)] = 1
+    hyper_parallel_cp_size: Annotated[int, Field(ge=1), HYPER_PARALLEL] = 1
     """Over how many GPUs HyperParallel splits each sequence."""
 
     use_dft_loss: Annotated[bool, SFT_LATER] = False
@@ -103,8 +105,9 @@ class MethodTable(Table):
     early_stopping_steps: Annotated[int | None, Field(ge=1), Form("advanced", unit="evaluations")] = None
     """Stop after this many evaluations without a better result. Needs an evaluation strategy. Unset: never."""
 
-    plot_loss: Annotated[bool, RARE] = False
-    """Write a picture of the loss curve into the run directory at the end. The dashboard shows it live anyway."""
+    plot_loss: Annotated[bool, Form()] = False
+    """Write a picture of the loss curve, `loss.svg`, into the run directory at the end. The dashboard shows it live
+    anyway."""
 
     include_effective_tokens_per_second: Annotated[bool, Form()] = False
     """Also report tokens per second over the whole run at its end. The live figure counts real tokens already."""

@@ -85,12 +85,13 @@ class ModelTable(Table):
     """Shifted sparse attention of LongLoRA, for training on long contexts: each token looks at a quarter of the
     sequence. Chat and evaluation use the full attention."""
 
-    mixture_of_depths: Annotated[Literal["convert", "load"] | None, Form()] = None
-    """Let tokens skip layers (Mixture of Depths). Refused: the package for it does not work with transformers 5."""
+    mixture_of_depths: Annotated[
+        Literal["convert", "load"] | None, Form(available=False, refused="mixture_of_depths_is_broken")
+    ] = None
+    """Let tokens skip layers (Mixture of Depths): `convert` makes such a model, `load` opens one."""
 
-    use_unsloth: Annotated[bool, Form()] = False
-    """Use unsloth's kernels for LoRA training. Refused: unsloth needs an older TRL than trimtab. `enable_liger_kernel`
-    and `use_unsloth_gc` give part of what it saves."""
+    use_unsloth: Annotated[bool, Form("advanced", available=False, refused="unsloth_needs_older_trl")] = False
+    """Use unsloth's kernels for LoRA training."""
 
     use_unsloth_gc: Annotated[bool, Form("advanced")] = False
     """Keep what gradient checkpointing stores of each layer in CPU memory: less GPU memory with long rows, slower."""
@@ -132,8 +133,8 @@ class ModelTable(Table):
     """Keep keys and values of earlier tokens while generating: much faster. The older name `use_cache` is
     understood."""
 
-    use_v1_kernels: Annotated[bool, Form()] = False
-    """Use the kernels of LLaMA-Factory's experimental trainer. Refused: they are part of that trainer."""
+    use_v1_kernels: Annotated[bool, Form(available=False, refused="refused_v1_kernels")] = False
+    """Use the kernels of LLaMA-Factory's experimental trainer where there are any for the device."""
 
     infer_dtype: Annotated[Literal["auto", "float16", "bfloat16", "float32"], Form("advanced")] = "auto"
     """Number format of the weights in chat and prediction. `auto`: bfloat16 on a GPU that has it, float32 on a CPU."""

@@ -25,10 +25,12 @@ class TrainTable(Table):
     """The training loop: batches, learning rate, evaluation, checkpoints."""
 
     run_name: Annotated[str | None, Form("basic")] = None
-    """Name of the run: its folder below the runs folder. Unset: the preset's name with a number."""
+    """Name of the run: its folder below the runs folder, and what services of `report_to` call it. Unset: the preset's
+    name with a number."""
 
     output_dir: Annotated[str | None, Form("advanced")] = None
-    """The run directory itself, where it shall not lie below the runs folder."""
+    """The run directory itself, where it shall not lie below the runs folder. `run_name` is then for `report_to`
+    only."""
 
     overwrite_output_dir: Annotated[bool, Form()] = False
     """Only there so that LLaMA-Factory files can be read: trimtab never overwrites a run. Resume it, or choose another
@@ -195,14 +197,17 @@ class TrainTable(Table):
     ddp_find_unused_parameters: Annotated[bool | None, RARE] = None
     """Look for weights without gradient in each step of a run on several GPUs. Unset: only where needed."""
 
-    report_to: Annotated[TextList, Form("advanced", available_choices=("none",))] = ["none"]
-    """Services that get the figures as well, such as `["tensorboard"]` or `["wandb"]`. Nothing is sent by default."""
+    report_to: Annotated[TextList, Form("advanced")] = ["none"]
+    """Services that get the figures as well: `tensorboard` (files in the run directory), `wandb`, `mlflow`, `swanlab`,
+    `trackio` and others of transformers; `all` are those that are installed. Keys come from the environment
+    (WANDB_API_KEY ...). Nothing is sent by default. A service that fails never stops the run."""
 
-    push_to_hub: Annotated[bool, LATER] = False
-    """Upload the result to the Hugging Face hub. The token comes from the variable HF_TOKEN."""
+    push_to_hub: Annotated[bool, Form("advanced")] = False
+    """Upload the result to the Hugging Face hub when the run is finished, without the optimizer's state. The token
+    comes from the variable HF_TOKEN. The repository is private unless `[trainer]` has `hub_private_repo = false`."""
 
-    hub_model_id: Annotated[str | None, LATER] = None
-    """Name of the repository on the hub that gets the result."""
+    hub_model_id: Annotated[str | None, Form("advanced", when=(Condition("train.push_to_hub", (True,)),))] = None
+    """Name of the repository that gets the result, `owner/name`. Unset: the run's name, among your own."""
 
     include_num_input_tokens_seen: Annotated[bool, Form()] = False
     """Also let transformers count tokens, padding included. trimtab's own figures need it not."""

@@ -5,6 +5,7 @@ from tests.trainer.config.rule_cases.data import DATA_CASES
 from tests.trainer.config.rule_cases.loading import LOADING_CASES
 from tests.trainer.config.rule_cases.method import METHOD_CASES
 from tests.trainer.config.rule_cases.optimizers import OPTIMIZER_CASES
+from tests.trainer.config.rule_cases.outputs import OUTPUT_CASES
 from tests.trainer.config.rule_cases.training import TRAINING_CASES
 from tests.trainer.config.rule_cases.vocabulary import VOCABULARY_CASES
 
@@ -15,6 +16,7 @@ CASES: tuple[Case, ...] = (
     *OPTIMIZER_CASES,
     *VOCABULARY_CASES,
     *TRAINING_CASES,
+    *OUTPUT_CASES,
 )
 
 __all__ = ["CASES", "TWO_GPUS", "Case"]

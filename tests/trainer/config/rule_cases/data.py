@@ -3,7 +3,11 @@
 from tests.trainer.config.rule_cases.case import Case, case
 
 DATA_CASES: tuple[Case, ...] = (
-    case("not_available_yet", "use_swanlab is not available yet: leave it at false", swanlab__use_swanlab=True),
+    case("refused_megatron", "use_mca is refused: Megatron replaces the training loop", method__use_mca=True),
+    case("refused_hyper_parallel", "hyper_parallel_cp_size is refused", method__hyper_parallel_cp_size=2),
+    case("refused_fp8", "fp8 is refused: training in 8 bits needs a Hopper GPU", fp8__fp8=True),
+    case("refused_v1_kernels", "use_v1_kernels is refused: these kernels are part of", model__use_v1_kernels=True),
+    case("not_available_yet", "ray_num_workers is not available yet: leave it at 1", ray__ray_num_workers=2),
     case(
         "choice_not_available_yet",
         "infer_backend = vllm is not available yet: choose huggingface",
@@ -14,7 +18,6 @@ DATA_CASES: tuple[Case, ...] = (
         "stage = ppo is not available yet: choose pt or sft or rm or dpo or kto",
         method__stage="ppo",
     ),
-    case("choice_not_available_yet", "report_to = wandb is not available yet: choose none", train__report_to=["wandb"]),
     case(
         "does_not_apply_to_stage",
         "pref_beta does not apply to stage sft: remove it or choose stage dpo or kto",

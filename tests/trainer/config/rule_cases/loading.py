@@ -19,7 +19,6 @@ LOADING_CASES: tuple[Case, ...] = (
     ),
     case("liger_without_gpu", "needs an NVIDIA GPU", PROCESSOR, model__enable_liger_kernel=True),
     case("unsloth_needs_older_trl", "unsloth replaces the trainers of TRL 1.15", model__use_unsloth=True),
-    case("v1_kernels_are_not_here", "part of LLaMA-Factory's own trainer", model__use_v1_kernels=True),
     case(
         "offload_without_checkpointing",
         "use_unsloth_gc moves what gradient checkpointing stores",

@@ -157,14 +157,6 @@ TRAINING_CASES: tuple[Case, ...] = (
         train__gradient_checkpointing=True,
         model__disable_gradient_checkpointing=True,
     ),
-    case("run_is_never_overwritten", "a run is never overwritten here", train__overwrite_output_dir=True),
-    case("run_name_is_path", "run_name = a/b must be the name of one folder", train__run_name="a/b"),
-    case(
-        "two_names",
-        "run_name = a is not used, because output_dir = /tmp/b",
-        train__run_name="a",
-        train__output_dir="/tmp/b",
-    ),
     case(
         "deepspeed_and_fsdp",
         "deepspeed and fsdp both split the model",
