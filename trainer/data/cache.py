@@ -179,7 +179,14 @@ def _key(job: EncodeJob) -> dict[str, Any]:
     return {
         "files": [[str(file), file.stat().st_size, file_digest(file)] for file in job.files],
         "template": None if template is None else _digest([template.__getstate__(), _today(template.text)]),
-        "tokenizer": _digest([tokenizer.backend.to_str(), tokenizer.special_tokens, tokenizer.text_begin_ids]),
+        "tokenizer": _digest(
+            [
+                tokenizer.backend.to_str(),
+                tokenizer.special_tokens,
+                tokenizer.text_begin_ids,
+                sorted(tokenizer.own_tokens),
+            ]
+        ),
         "settings": json.loads(json.dumps(settings)),
         "code": _code_digest(),
     }

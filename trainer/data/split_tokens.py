@@ -34,14 +34,16 @@ class SplitTokens:
     """Reads the special tokens of one tokenizer as plain text where rows hold them."""
 
     def __init__(self, tokenizer: TextTokenizer, kept: Collection[str] = ()) -> None:
-        """`kept` are special tokens that words may hold and mean, such as the marks of thoughts."""
+        """`kept` are special tokens that words may hold and mean, such as the marks of thoughts; those that the recipe
+        adds for them are kept too.
+        """
         self._tokenizer = tokenizer
         added = tokenizer.backend.get_added_tokens_decoder().values()
         self._special = {each.content: each for each in added if each.content and each.content in tokenizer.all_special}
         names = [chr(_FIRST_PRIVATE + number) + text[1:] for number, text in enumerate(self._special)]
         self._name = dict(zip(self._special, names, strict=True))
         self._other = self._name | {name: text for text, name in self._name.items()}
-        typed = [text for text in self._special if text not in kept]
+        typed = [text for text in self._special if text not in {*kept, *tokenizer.meant_tokens}]
         self._typed = _any_of(typed)
         # Looking for two characters first is much faster, and most texts have none of them.
         self._beginnings = tuple({text[:2] for text in typed})

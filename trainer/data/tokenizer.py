@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class TextTokenizer:
         folder: Path,
         text_begin_ids: Sequence[int] = (),
         new_ids: Sequence[int] = (),
+        own_tokens: Collection[str] = (),
     ) -> None:
         self.folder = folder
         self.special_tokens = dict(special_tokens)
@@ -48,6 +49,8 @@ class TextTokenizer:
         """What the tokenizer by itself puts in front of a plain text; a chat template writes it on its own."""
         self.new_ids = tuple(new_ids)
         """The tokens that were added to those of the folder and that no adapter brought."""
+        self.own_tokens = frozenset(own_tokens)
+        """The tokens that the recipe names, and those that adapters brought."""
         self._backend = backend
 
     @property
@@ -93,6 +96,14 @@ class TextTokenizer:
         special = frozenset(token.content for token in added if token.special)
         stop_words = () if self.template is None else self.template.stop_words
         return special.union(self.special_tokens.values(), stop_words)
+
+    @cached_property
+    def meant_tokens(self) -> frozenset[str]:
+        """The tokens of the recipe that rows hold on purpose: not those that the template writes, or that end turns."""
+        template = self.template
+        written = "" if template is None else template.text
+        ends = {*self.special_tokens.values(), *(() if template is None else template.stop_words)}
+        return frozenset(token for token in self.own_tokens - ends if token not in written)
 
     @property
     def missing_stop_words(self) -> tuple[str, ...]:
@@ -141,6 +152,7 @@ def load_tokenizer(
         raise UserError(message, file=file, hint="Copy tokenizer.json from the base model") from error
     config = _read_object(folder / "tokenizer_config.json")
     _add_tokens_of_config(backend, config)
+    own = {each.text for each in more_tokens if each.identifier is None or backend.token_to_id(each.text) is None}
     new = add_new_tokens(backend, more_tokens)
     begin = _begin_ids(backend)
     # What is trained is rendered by the template alone; a length limit or padding in the file must not reach it, and a
@@ -150,8 +162,8 @@ def load_tokenizer(
     backend.post_processor = None
     special = _special_tokens(config) or _special_tokens(_read_object(folder / "special_tokens_map.json"))
     if template is None:
-        return TextTokenizer(backend, special, load_template(folder, config, special), folder, begin, new)
-    return TextTokenizer(backend, special, named_template(template, special, tool_format), folder, begin, new)
+        return TextTokenizer(backend, special, load_template(folder, config, special), folder, begin, new, own)
+    return TextTokenizer(backend, special, named_template(template, special, tool_format), folder, begin, new, own)
 
 
 def add_new_tokens(backend: Tokenizer, tokens: Sequence[NewToken]) -> list[int]:

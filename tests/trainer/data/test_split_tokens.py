@@ -64,6 +64,24 @@ def test_rows_without_such_words_are_the_same_with_it(make_model: MakeModel, mak
     assert list(prepare(recipe.with_values(SPLIT)).train) == list(prepare(recipe).train)
 
 
+def test_tokens_that_the_recipe_adds_for_its_rows_stay_special(make_model: MakeModel, make_recipe: MakeRecipe) -> None:
+    rows = [dialogue("Q", "<|call|>x<|im_end|>")]
+    tokens = ["<|call|>", "<|im_end|>", "<|im_start|>"]
+    recipe = make_recipe(make_model(), rows).with_values({**SPLIT, "model.add_special_tokens": tokens})
+    tokenizer = recipe_tokenizer(recipe)
+    assert tokenizer.meant_tokens == {"<|call|>"}
+    [row] = prepare(recipe).train
+    answer = [label for label in row.labels if label != -100]
+    assert (answer[0], answer[-1]) == (tokenizer.new_ids[0], tokenizer.backend.token_to_id("<|im_end|>"))
+    assert answer[2:-1] == plain_ids(recipe, "<|im_end|>")
+    told = check_data(recipe.with_values({"model.split_special_tokens": False})).findings
+    assert [found.values["count"] for found in told if found.id == "data_typed_tokens"] == [1]
+    clean = make_recipe(tokenizer.folder, [dialogue("Q", "<|call|>x")]).with_values(
+        {"model.add_special_tokens": tokens}
+    )
+    assert [found.id for found in check_data(clean).findings if found.id == "data_typed_tokens"] == []
+
+
 @pytest.mark.parametrize("name", template_names())
 def test_with_every_template_only_the_template_writes_special_tokens(make_model: MakeModel, name: str) -> None:
     folder = make_model()

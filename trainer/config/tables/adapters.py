@@ -51,9 +51,9 @@ class LoraTable(Table):
     """Layers that are trained whole and saved with the adapter, such as `["embed_tokens", "lm_head"]`."""
 
     trainable_tokens: Annotated[TextList, Form()] = []
-    """Tokens of the vocabulary whose embeddings are trained too, by text (`<|im_end|>`) or number, for a few bytes
-    each. Use it for tokens that the base model hardly knows, such as those of a chat template. New tokens are trained
-    anyway."""
+    """Tokens of the vocabulary whose embeddings are trained too, by text (`<|im_end|>`) or number. Use it for tokens
+    that the base model hardly knows, such as those of a chat template; new tokens are trained anyway. The adapter stays
+    small, but training needs memory for copies of the embeddings, as with new tokens."""
 
     loraplus_lr_ratio: Annotated[float | None, Field(gt=0), Form("advanced")] = None
     """LoRA+: how many times larger the learning rate of matrix B is than that of A, often 16. Unset: the same."""

@@ -45,7 +45,7 @@ class ModelTable(Table):
     split_special_tokens: Annotated[bool, Form("advanced")] = False
     """Read special tokens that stand in the words of a row, such as `<|im_end|>`, as plain text, so that a row cannot
     fake the end of a turn. Those that the chat template writes stay special, unlike with transformers' own switch of
-    this name, and so do the marks of thoughts."""
+    this name, and so do marks of thoughts and the tokens that you add for your rows."""
 
     add_tokens: Annotated[TextList, Form("advanced")] = []
     """Ordinary tokens to add to the vocabulary, which answers show. They are found in the text whatever stands around
