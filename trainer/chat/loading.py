@@ -78,10 +78,11 @@ def load_for_chat(model: str, adapter: str | None = None, settings: Mapping[str,
     tokenizer = AutoTokenizer.from_pretrained(str(home), trust_remote_code=trust)
     record = LoadingRecord.of_checkpoint(Path(adapter) if adapter else path).with_settings(settings or {})
     weights = load_base(model, record)
-    fit_vocabulary(weights, tokenizer)
-    for merged in details.get("adapters", [])[:-1]:
-        # The run was trained on top of these, merged into the base.
-        weights = _with_adapter(weights, str(merged)).merge_and_unload()
+    # The run was trained on top of these, merged into the base.
+    before = [str(merged) for merged in details.get("adapters", [])[:-1]]
+    fit_vocabulary(weights, tokenizer, before if adapter is None else [*before, adapter])
+    for merged in before:
+        weights = _with_adapter(weights, merged).merge_and_unload()
     if adapter is not None:
         weights = _with_adapter(weights, adapter)
         if (Path(adapter) / "generation_config.json").is_file():

@@ -8,6 +8,7 @@ could not say what stood in them. With adapters, PEFT trains the rows in place o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import torch
 from peft.utils.other import TrainableTokensWrapper
+from safetensors import safe_open
 
 from trainer.config import Recipe
 from trainer.data import TextTokenizer, recipe_tokenizer
@@ -24,6 +26,7 @@ from trainer.run.messages import Say, words
 
 _LITTLE = 0.1
 """Share of the spread that is added to descriptions: as much as the rows differ, the noise would drown them."""
+_MATRIX = re.compile(r"\.(embed_tokens|wte|lm_head)\.(modules_to_save\.)?weight$")
 _MOST_NAMED = 8
 _CHUNK_ROWS = 8192
 
@@ -37,43 +40,45 @@ def grow_vocabulary(model: Any, recipe: Recipe, say: Say) -> None:
     """
     if not _may_grow(recipe):
         return
-    tokens, tokenizer = new_tokens(recipe), recipe_tokenizer(recipe)
+    tokens, before = new_tokens(recipe), _row_count(model)
+    needed = max([0, *map(_rows_of_adapter, recipe.model.adapter_name_or_path)])
+    if not _adds_rows(recipe) and needed <= before and all((token.identifier or 0) < before for token in tokens):
+        return  # what the adapters need is there
+    tokenizer = recipe_tokenizer(recipe)
     rows = _new_rows(tokens, tokenizer)
     _check_continued_adapter(recipe, rows)
-    before = int(model.get_input_embeddings().weight.shape[0])
+    needed = max(needed, tokenizer.rows)
     known = _names([token.text for token in tokens if token.identifier is None and _was_there(token, tokenizer)])
     if known:
         say("info", words("run_tokens_known", tokens=known))
-    if tokenizer.rows > before:
+    if needed > before:
         try:
-            model.resize_token_embeddings(tokenizer.rows, mean_resizing=False)
+            _grow(model, needed)
         except (TypeError, NotImplementedError) as error:
             raise UserError(f"this model's embeddings cannot grow: {error}", field="resize_vocab") from error
     if not rows:
         return
     named = _names([tokenizer.token(row) for row in rows])
-    counts = {"count": len(rows), "tokens": named, "before": before, "after": tokenizer.rows}
-    say("info", words("run_vocabulary_grown" if tokenizer.rows > before else "run_vocabulary_had_room", **counts))
+    counts = {"count": len(rows), "tokens": named, "before": before, "after": needed}
+    say("info", words("run_vocabulary_grown" if needed > before else "run_vocabulary_had_room", **counts))
     _fill(model, rows, min(before, rows[0]), _Start(recipe, tokens, tokenizer))
     say("info", words(_what_is_trained(model, recipe), count=len(rows)))
 
 
 def warn_of_missing_rows(model: Any, tokenizer: Any, say: Say) -> None:
     """Tell of tokens that have an id but no row in the embeddings: a batch that holds one cannot be computed."""
-    rows, needed = int(model.get_input_embeddings().weight.shape[0]), _needed_rows(tokenizer)
+    rows, needed = _row_count(model), _rows_of_tokenizer(tokenizer)
     if needed > rows:
         say("warning", words("run_tokens_without_rows", rows=rows, needed=needed))
 
 
-def fit_vocabulary(model: Any, tokenizer: Any) -> None:
-    """Make room for the tokens of an adapter's tokenizer, before the adapter that brings their rows is loaded. Rows
-    that it does not bring are the mean of all others.
+def fit_vocabulary(model: Any, tokenizer: Any, adapters: Sequence[str] = ()) -> None:
+    """Make room for the tokens of an adapter's tokenizer, before the adapters that bring their rows are loaded. Rows
+    that they do not bring are the mean of all others.
     """
-    before, needed = int(model.get_input_embeddings().weight.shape[0]), _needed_rows(tokenizer)
-    if needed > before:
-        model.resize_token_embeddings(needed, mean_resizing=False)
-        for weight in _matrices(model).values():
-            weight.data[before:] = _mean_and_spread(weight.data[:before])[0].to(weight)
+    needed = max([_rows_of_tokenizer(tokenizer), *map(_rows_of_adapter, adapters)])
+    if needed > _row_count(model):
+        _grow(model, needed)
 
 
 def trainable_tokens(model: Any, recipe: Recipe) -> dict[str, list[int]] | None:
@@ -120,13 +125,40 @@ def train_new_rows(model: Any, recipe: Recipe) -> None:
             weight.requires_grad_(True)
 
 
+def _adds_rows(recipe: Recipe) -> bool:
+    return recipe.model.resize_vocab or recipe.model.adding_tokens is not None
+
+
 def _may_grow(recipe: Recipe) -> bool:
-    model = recipe.model
-    return bool(model.resize_vocab or model.adding_tokens is not None or model.adapter_name_or_path)
+    return _adds_rows(recipe) or bool(recipe.model.adapter_name_or_path)
 
 
-def _needed_rows(tokenizer: Any) -> int:
+def _row_count(model: Any) -> int:
+    return int(model.get_input_embeddings().weight.shape[0])
+
+
+def _rows_of_tokenizer(tokenizer: Any) -> int:
     return 1 + max(tokenizer.get_vocab().values())
+
+
+def _rows_of_adapter(folder: str) -> int:
+    """The rows of the embeddings that an adapter holds as a whole (`additional_target`); 0: it does not."""
+    file = Path(folder).expanduser() / "adapter_model.safetensors"
+    if not file.is_file():
+        return 0
+    with safe_open(file, framework="pt") as opened:
+        names = set(opened.keys())
+        shapes = [opened.get_slice(name).get_shape() for name in names if _MATRIX.search(name)]
+    return max((shape[0] for shape in shapes), default=0)
+
+
+def _grow(model: Any, rows: int) -> None:
+    """Grow the matrices; each new row is the mean of the others."""
+    before = _row_count(model)
+    model.resize_token_embeddings(rows, mean_resizing=False)
+    for weight in _matrices(model).values():
+        if not weight.is_meta:
+            weight.data[before:] = _mean_and_spread(weight.data[:before])[0].to(weight)
 
 
 def _matrices(model: Any) -> dict[str, torch.nn.Parameter]:

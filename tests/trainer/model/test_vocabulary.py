@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -197,13 +197,13 @@ def test_rows_start_as_init_special_tokens_says(model: Path, tmp_path: Path, way
     after, _ = grown(settings)
     assert torch.equal(after.get_input_embeddings().weight, grown(settings)[0].get_input_embeddings().weight)
     for layer in ("get_input_embeddings", "get_output_embeddings"):
-        old, new = getattr(base, layer)().weight, getattr(after, layer)().weight
+        old, new = getattr(base, layer)().weight.detach(), getattr(after, layer)().weight.detach()
         assert torch.equal(new[:ROWS], old)
         described = old[tokenizer("program code").input_ids].mean(0)
         spread = old.std(0, correction=0)
         away = (new[ROWS + 1] - (old.mean(0) if way == "noise_init" else described)) / spread
         size = {"noise_init": 1.0, "desc_init": 0.0, "desc_init_w_noise": 0.1}[way]
-        assert float(away.detach().square().mean().sqrt()) == pytest.approx(size, rel=0.5, abs=1e-5)
+        assert float(away.square().mean().sqrt()) == pytest.approx(size, rel=0.5, abs=1e-5)
         assert float((new[ROWS] - old[tokenizer("bold").input_ids].mean(0)).abs().max()) < (4 if size else 1e-6)
 
 
@@ -246,6 +246,35 @@ def test_an_adapter_brings_its_tokens_along_and_gets_no_others(runs: TrainingRun
     tokenizer.save_pretrained(other)
     with pytest.raises(UserError, match="<sum> has the id 260 here, and the adapter was trained with 259"):
         grown(recipe(other, model__adapter_name_or_path=[adapter]))
+
+
+def test_an_adapter_that_holds_rounded_up_matrices_is_trained_on_and_chatted_with(
+    runs: TrainingRuns, tmp_path: Path
+) -> None:
+    """As LLaMA-Factory writes them: two matrices as a whole, with a multiple of 64 rows."""
+    model = untied(tmp_path / "untied")
+    base = AutoModelForCausalLM.from_pretrained(model)
+    base.resize_token_embeddings(320, mean_resizing=False)
+    whole = get_peft_model(
+        base, LoraConfig(r=4, target_modules="all-linear", modules_to_save=["embed_tokens", "lm_head"])
+    )
+    adapter = tmp_path / "rounded"
+    whole.save_pretrained(adapter)
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer.add_tokens(["<sum>"])
+    tokenizer.save_pretrained(adapter)
+    ids = torch.tensor([[5, ROWS]])
+    with torch.no_grad():
+        assert torch.equal(
+            load_for_chat(str(model), str(adapter)).model(input_ids=ids).logits, whole.eval()(ids).logits
+        )
+    run = runs.create(
+        "on", model={"model_name_or_path": str(model), "adapter_name_or_path": [str(adapter)]}, train={"max_steps": 1}
+    )
+    assert runs.train(run) == 0, run.log_file.read_text()[-3000:]
+    shapes = {tuple(tensor.shape) for name, tensor in weights_of(run, 1).items() if "lora_" not in name}
+    assert shapes == {(320, 32)}
+    assert load_for_chat(str(checkpoint(run, 1))).model(input_ids=ids).logits.shape == (1, 2, 320)
 
 
 def test_chosen_rows_of_the_vocabulary_are_trained(model: Path) -> None:
