@@ -16,7 +16,8 @@ from trainer.config import Recipe
 from trainer.data.collate_answers import AnswerRows
 from trainer.model.adapters import load_adapter
 from trainer.model.load import load_model
-from trainer.run.messages import Say, words
+from trainer.model.vocabulary import grow_vocabulary
+from trainer.run.messages import Say, silent, words
 
 _MIB = 2**20
 
@@ -107,10 +108,13 @@ def _load(recipe: Recipe, say: Say) -> Any:
         {
             "model.model_name_or_path": preference.ref_model,
             "model.adapter_name_or_path": preference.ref_model_adapters,
+            # None of its adapters is trained on.
+            "lora.create_new_adapter": True,
             "quantization.quantization_bit": preference.ref_model_quantization_bit,
         }
     )
     model = load_model(own, say)
+    grow_vocabulary(model, own, silent)
     for adapter in preference.ref_model_adapters:
         model = load_adapter(model, adapter, trainable=False).merge_and_unload()
     return model

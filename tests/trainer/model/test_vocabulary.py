@@ -323,3 +323,37 @@ def test_the_memory_estimate_counts_new_rows(model: Path) -> None:
         for tokens in ([], [f"<{n}>" for n in range(64)])
     )
     assert more.total > plain.total
+
+
+@pytest.mark.parametrize(
+    ("stage", "preference"), [("rm", {}), ("dpo", {}), ("dpo", {"ref_model": "the model"}), ("kto", {}), ("pt", {})]
+)
+def test_every_stage_trains_the_new_rows(
+    runs: TrainingRuns, tmp_path: Path, stage: str, preference: dict[str, Any]
+) -> None:
+    rows = [
+        {
+            "messages": [{"role": "user", "content": f"<sum>{number}"}]
+            + ([{"role": "assistant", "content": f"<|call|>{number}"}] if stage == "kto" else []),
+            "chosen": {"role": "assistant", "content": f"<|call|>{number}<sum>"},
+            "rejected": {"role": "assistant", "content": f"<sum>{number}"},
+            "kto_tag": number % 2 == 0,
+            "text": f"<sum>{number}<|call|>",
+        }
+        for number in range(12)
+    ]
+    wanted = {"pt": ("text",), "kto": ("messages", "kto_tag")}.get(stage, ("messages", "chosen", "rejected"))
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps([{name: row[name] for name in wanted} for row in rows]))
+    run = runs.create(
+        f"{stage}{len(preference)}",
+        model=TOKENS,
+        data={"dataset": [str(file)]},
+        method={"stage": stage},
+        preference={name: str(runs.model) for name in preference},
+        train={"max_steps": 2},
+    )
+    assert runs.train(run) == 0, run.log_file.read_text()[-3000:]
+    (name,) = [name for name in weights_of(run, 2) if "trainable_tokens" in name]
+    start = grown(run.recipe())[0].get_input_embeddings().weight[ROWS:]
+    assert bool((weights_of(run, 2)[name] != start).any(1).all())
