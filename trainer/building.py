@@ -68,7 +68,7 @@ def _stage_trainer(session: RunSession, model: Any, tokenizer: Any, data: Prepar
     folder = session.run.path
     match recipe.method.stage:
         case "sft":
-            return build_sft_trainer(model, tokenizer, data, recipe, folder)
+            return build_sft_trainer(model, tokenizer, data, recipe, folder, session.finding)
         case "pt":
             return build_pt_trainer(model, tokenizer, data, recipe, folder)
         case "rm":

@@ -36,6 +36,13 @@ class TokenSequences(torch.utils.data.Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self._layout)
 
+    def lengths(self) -> Sequence[int]:
+        """Tokens of each sequence."""
+        if isinstance(self._layout, OneByOne):
+            return self._layout.lengths
+        layout = self._layout
+        return [sum(piece.end - piece.first for piece in layout.pieces(number)) for number in range(len(layout))]
+
     def __getitem__(self, number: int) -> dict[str, Any]:
         if not 0 <= number < len(self):
             raise IndexError(number)

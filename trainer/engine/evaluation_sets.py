@@ -7,15 +7,16 @@ from typing import Any
 
 from transformers.trainer_utils import speed_metrics
 
-from .token_counts import TokenMean
+from .token_counts import TokenMean, weigh_by_tokens
 
 
 def evaluate_sets(trainer: Any, mean: TokenMean) -> dict[str, float]:
     """Evaluate on each data set of `trainer.eval_dataset` (by name); `mean` gathers the losses of all batches.
 
     The figures are `eval_<name>_loss` for each and `eval_loss`, the mean over all labelled tokens: the same as that of
-    one evaluation on all rows. They are logged and handed to the callbacks once, together: the Trainer's own way calls
-    them once for each data set, and early stopping would not find its figure.
+    one evaluation on all rows. With `compute_accuracy` the shares of right tokens are there likewise. They are logged
+    and handed to the callbacks once, together: the Trainer's own way calls them once for each data set, and early
+    stopping would not find its figure.
     """
     started = time.time()
     metrics: dict[str, float] = {}
@@ -28,6 +29,10 @@ def evaluate_sets(trainer: Any, mean: TokenMean) -> dict[str, float]:
         )
         rows += output.num_samples
         metrics[f"eval_{name}_loss"] = mean.mean(first)
+        if trainer.recipe.method.compute_accuracy:
+            found = {"accuracy": trainer._metrics["eval"]["mean_token_accuracy"][first:]}
+            weigh_by_tokens(found, mean.weights[first:])
+            metrics[f"eval_{name}_accuracy"] = found["accuracy"][0]
     metrics["eval_loss"] = mean.mean()
     metrics.update(speed_metrics("eval", started, num_samples=rows))
     trainer.log(metrics)

@@ -19,6 +19,7 @@ from trainer.run.messages import Words, words
 
 from .checkpoints import CheckpointWriter
 from .evaluation_sets import evaluate_sets
+from .length_groups import LengthGroups
 from .live import EvaluationInterrupted, LiveControl
 from .optimizers.base import OwnOptimizer
 from .optimizers.create import own_optimizer
@@ -81,6 +82,23 @@ class RunTrainer:
             self.optimizer = own_optimizer(self.model, self.args, self.recipe, decaying, self.session.finding)
         made: torch.optim.Optimizer = super().create_optimizer(model)  # type: ignore[misc]
         return made
+
+    def create_scheduler(self: Any, num_training_steps: int, *args: Any, **kwargs: Any) -> Any:
+        """The schedule; of warmup_stable_decay, unless told otherwise, a third stays and two thirds fall."""
+        settings = dict(self.args.lr_scheduler_kwargs or {})
+        if str(self.args.lr_scheduler_type.value) == "warmup_stable_decay" and "num_decay_steps" not in settings:
+            rest = num_training_steps - self.args.get_warmup_steps(num_training_steps)
+            settings["num_decay_steps"] = max(0, rest - settings.get("num_stable_steps", rest // 3))
+            self.args.lr_scheduler_kwargs = settings
+            self.session.finding("info", words("run_decay_steps", steps=settings["num_decay_steps"]))
+        return super().create_scheduler(num_training_steps, *args, **kwargs)  # type: ignore[misc]
+
+    def _get_train_sampler(self: Any, *args: Any, **kwargs: Any) -> Any:
+        """The order of the rows; grouped by length it is ours, because a resumed run has to find it again."""
+        if not self.recipe.train.group_by_length:
+            return super()._get_train_sampler(*args, **kwargs)  # type: ignore[misc]
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return LengthGroups(self.train_dataset.lengths(), self.args.train_batch_size, seed)
 
     def training_step(self: Any, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
         """One micro-batch: poll commands, count tokens, remember the loss for the guard."""

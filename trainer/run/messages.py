@@ -65,6 +65,10 @@ RUN_TEXTS: dict[str, str] = {
     "outside of them, such as embeddings and output layer, stays as it is",
     "run_badam_shares": "BAdam: {percent} % of each weight at a time, other places every {steps} steps; embeddings and "
     "output layer stay as they are",
+    "run_decay_steps": "warmup_stable_decay: the learning rate falls over the last {steps} steps; num_decay_steps in "
+    "lr_scheduler_kwargs sets another number",
+    "run_loss_of_tokens": "the loss is that of {name}; evaluations give the mean negative log-likelihood all the same, "
+    "so that runs can be compared",
     "run_muon_parts": "Muon trains {matrices} parameters, AdamW the other {others} (embeddings, output layer, norms)",
     "run_loraplus_rates": "LoRA+: learning rate {rate} for matrix A, {other} for B",
     "run_reference_base": "the reference is the model without its adapter",

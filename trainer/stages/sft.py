@@ -18,28 +18,47 @@ from trainer.engine.isolation import check_rows_stay_apart
 from trainer.engine.run_trainer import RunTrainer
 from trainer.engine.token_counts import weigh_by_tokens
 from trainer.model.precision import use_float32_logits
+from trainer.run.messages import Say, silent
+from trainer.stages.sft_losses import TokenLoss, WeighingModel, causal_model, token_loss
 
 
 class SftTrainer(RunTrainer, SFTTrainer):
     """TRL's trainer with our run protocol in front."""
 
+    token_loss: TokenLoss | None = None
+    """What is trained on instead of the negative log-likelihood; evaluations go by that one all the same."""
+
     def stage_figures(self, logs: dict[str, float], training: bool, weights: list[int]) -> dict[str, float]:
         """TRL logs its figures itself, as means over batches; they become means over tokens here."""
-        weigh_by_tokens(self._metrics["train" if training else "eval"], weights)
+        figures = self._metrics["train" if training else "eval"]
+        weigh_by_tokens(figures, weights)
+        if "eval_loss" in logs and self.recipe.method.compute_accuracy:
+            return {"eval_accuracy": figures["mean_token_accuracy"][0]}
         return {}
 
     def forget_evaluation(self) -> None:
         """What an evaluation that was cut short has gathered does not go into the next one."""
         self._metrics["eval"].clear()
 
+    def compute_loss(self: Any, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The mean loss of a micro-batch's tokens over all tokens of the step."""
+        if self.token_loss is not None and self.model.training:
+            causal = causal_model(self.accelerator.unwrap_model(self.model))
+            model = WeighingModel(model, causal, self.token_loss)
+        return super().compute_loss(model, inputs, *args, **kwargs)
 
-def build_sft_trainer(model: Any, tokenizer: Any, data: PreparedData, recipe: Recipe, folder: Path) -> SftTrainer:
-    """The trainer for stage sft, ready for `attach` and `train`.
+
+def build_sft_trainer(
+    model: Any, tokenizer: Any, data: PreparedData, recipe: Recipe, folder: Path, say: Say = silent
+) -> SftTrainer:
+    """The trainer for stage sft, ready for `attach` and `train`; a loss that is not the usual one is told.
 
     Raises:
         UserError: when the installed version refuses a setting, or the model lets packed rows see each other.
     """
-    return build_sequence_trainer(SftTrainer, model, tokenizer, data, recipe, folder)
+    trainer = build_sequence_trainer(SftTrainer, model, tokenizer, data, recipe, folder)
+    trainer.token_loss = token_loss(trainer.model, recipe, say)
+    return trainer
 
 
 Kind = TypeVar("Kind", bound=SftTrainer)

@@ -189,11 +189,13 @@ MESSAGES: dict[str, str] = {
     "warmup_longer_than_run": "warmup_steps = {warmup} is not shorter than max_steps = {steps}: the learning rate "
     "would never be reached; set warmup_steps = {proposed}",
     "warmup_given_twice": "warmup_steps = {steps} goes before warmup_ratio = {ratio}: set one of them to 0",
-    "warmup_with_constant": "lr_scheduler_type constant has no warmup, {name} is ignored: use constant_with_warmup",
+    "schedule_without_warmup": "lr_scheduler_type {schedule} has no warmup, {name} is ignored: "
+    "constant_with_warmup has one",
     "schedule_needs_minimum": "lr_scheduler_type {schedule} needs min_lr or min_lr_rate in lr_scheduler_kwargs",
-    "schedule_needs_decay": "lr_scheduler_type warmup_stable_decay needs num_decay_steps in lr_scheduler_kwargs",
     "schedule_needs_evaluation": "lr_scheduler_type {schedule} follows the evaluations, but eval_strategy is no: set "
     "eval_strategy = steps",
+    "grouping_and_order": "group_by_length puts the rows in another order, disable_shuffling leaves it: turn one off",
+    "grouping_without_padding": "with {name} there is nothing to group by length: group_by_length has no effect",
     "learning_rate_high": "learning_rate = {value} is far above what trains well: 1e-5 to 1e-3 is usual",
     "gradient_checkpointing_twice": "gradient_checkpointing is on and disable_gradient_checkpointing too: remove one",
     "run_is_never_overwritten": "overwrite_output_dir: a run is never overwritten here; remove it and choose another "

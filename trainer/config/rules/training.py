@@ -118,15 +118,28 @@ def schedule(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     if kind in ("cosine_with_min_lr", "cosine_warmup_with_min_lr") and not {"min_lr", "min_lr_rate"} & settings.keys():
         change: dict[str, object] = {fields[1]: {**settings, "min_lr_rate": 0.1}}
         yield error("schedule_needs_minimum", *fields, change=change, schedule=kind)
-    if kind == "warmup_stable_decay" and "num_decay_steps" not in settings:
-        yield error("schedule_needs_decay", *fields)
     if kind in ("reduce_lr_on_plateau", "greedy") and train.eval_strategy == "no":
         change = {"train.eval_strategy": "steps"}
         yield error("schedule_needs_evaluation", fields[0], "train.eval_strategy", change=change, schedule=kind)
-    for name in ("warmup_steps", "warmup_ratio"):
-        if kind == "constant" and recipe.value(f"train.{name}"):
-            change = {fields[0]: "constant_with_warmup"}
-            yield warning("warmup_with_constant", fields[0], f"train.{name}", change=change, name=name)
+    if kind in ("constant", "reduce_lr_on_plateau", "greedy"):
+        for name in ("warmup_steps", "warmup_ratio"):
+            if recipe.value(f"train.{name}"):
+                key = f"train.{name}"
+                change = {fields[0]: "constant_with_warmup"} if kind == "constant" else {key: 0}
+                yield warning("schedule_without_warmup", fields[0], key, change=change, schedule=kind, name=name)
+
+
+def row_order(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Batches of rows of like length."""
+    key = "train.group_by_length"
+    if not recipe.train.group_by_length:
+        return
+    off: dict[str, object] = {key: False}
+    if recipe.method.disable_shuffling:
+        yield error("grouping_and_order", key, "method.disable_shuffling", change=off)
+    for name in ("packing", "neat_packing", "padding_free", "streaming"):
+        if recipe.value(f"data.{name}"):
+            yield warning("grouping_without_padding", key, f"data.{name}", change=off, name=name)
 
 
 def learning_rate(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -172,6 +185,7 @@ TRAINING_RULES: tuple[Rule, ...] = (
     precision,
     length_and_warmup,
     schedule,
+    row_order,
     learning_rate,
     activations,
     several_gpus,

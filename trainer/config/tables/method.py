@@ -11,7 +11,7 @@ LATER = Form("advanced", available=False)
 RARE = Form(available=False)
 MEGATRON = Form(available=False, refused="refused_megatron")
 HYPER_PARALLEL = Form(available=False, refused="refused_hyper_parallel")
-SFT_LATER = Form("advanced", available=False, when=(IN_SFT,))
+IN_SFT_ONLY = Form("advanced", when=(IN_SFT,))
 
 
 class MethodTable(Table):
@@ -60,26 +60,26 @@ class MethodTable(Table):
     hyper_parallel_cp_size: Annotated[int, Field(ge=1), HYPER_PARALLEL] = 1
     """Over how many GPUs HyperParallel splits each sequence."""
 
-    use_dft_loss: Annotated[bool, SFT_LATER] = False
-    """Weigh each token's loss with its own probability (dynamic fine-tuning)."""
+    use_dft_loss: Annotated[bool, IN_SFT_ONLY] = False
+    """Weigh each token's loss with its own probability (dynamic fine-tuning, DFT)."""
 
-    use_asft_loss: Annotated[bool, SFT_LATER] = False
+    use_asft_loss: Annotated[bool, IN_SFT_ONLY] = False
     """Dynamic fine-tuning with an anchor: a KL term holds the model near the untuned one."""
 
     asft_alpha: Annotated[
         float,
         Field(ge=0),
-        Form(available=False, when=(IN_SFT, Condition("method.use_asft_loss", (True,)))),
+        Form(when=(IN_SFT, Condition("method.use_asft_loss", (True,)))),
     ] = 0.1
     """Weight of the anchoring KL term of `use_asft_loss`."""
 
-    use_eaft_loss: Annotated[bool, SFT_LATER] = False
+    use_eaft_loss: Annotated[bool, IN_SFT_ONLY] = False
     """Weigh each token's loss with the model's uncertainty (entropy-adaptive fine-tuning)."""
 
     eaft_alpha: Annotated[
         float,
         Field(ge=0),
-        Form(available=False, when=(IN_SFT, Condition("method.use_eaft_loss", (True,)))),
+        Form(when=(IN_SFT, Condition("method.use_eaft_loss", (True,)))),
     ] = 1.0
     """Exponent of the entropy weight of `use_eaft_loss`."""
 
@@ -96,8 +96,9 @@ class MethodTable(Table):
     """Train only the layers between image encoder and language model. Older way to say: freeze tower and language
     model."""
 
-    compute_accuracy: Annotated[bool, SFT_LATER] = False
-    """Report the share of tokens that the model would have chosen itself at each evaluation."""
+    compute_accuracy: Annotated[bool, IN_SFT_ONLY] = False
+    """Report the share of tokens that the model would have chosen itself as `eval_accuracy` at each evaluation, and of
+    each data set apart; `metric_for_best_model = "accuracy"` goes by it."""
 
     disable_shuffling: Annotated[bool, Form("advanced")] = False
     """Train on the rows in the order of the files."""

@@ -179,7 +179,7 @@ class TrainTable(Table):
     dataloader_pin_memory: Annotated[bool | None, Form()] = None
     """Hold batches in memory that the GPU can fetch faster. Unset: yes with a GPU."""
 
-    group_by_length: Annotated[bool, LATER] = False
+    group_by_length: Annotated[bool, Form("advanced")] = False
     """Put rows of like length into one batch, so that less is padded."""
 
     deepspeed: Annotated[str | dict[str, Any] | None, LATER] = None

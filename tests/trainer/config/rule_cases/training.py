@@ -130,10 +130,16 @@ TRAINING_CASES: tuple[Case, ...] = (
         train__warmup_ratio=0.1,
     ),
     case(
-        "warmup_with_constant",
+        "schedule_without_warmup",
         "lr_scheduler_type constant has no warmup, warmup_ratio is ignored",
         train__lr_scheduler_type="constant",
         train__warmup_ratio=0.1,
+    ),
+    case(
+        "schedule_without_warmup",
+        "lr_scheduler_type greedy has no warmup, warmup_steps is ignored",
+        train__lr_scheduler_type="greedy",
+        train__warmup_steps=5,
     ),
     case(
         "schedule_needs_minimum",
@@ -141,9 +147,16 @@ TRAINING_CASES: tuple[Case, ...] = (
         train__lr_scheduler_type="cosine_with_min_lr",
     ),
     case(
-        "schedule_needs_decay",
-        "warmup_stable_decay needs num_decay_steps",
-        train__lr_scheduler_type="warmup_stable_decay",
+        "grouping_and_order",
+        "group_by_length puts the rows in another order",
+        train__group_by_length=True,
+        method__disable_shuffling=True,
+    ),
+    case(
+        "grouping_without_padding",
+        "with packing there is nothing to group by length",
+        train__group_by_length=True,
+        data__packing=True,
     ),
     case(
         "schedule_needs_evaluation",
