@@ -1,4 +1,4 @@
-"""The worker processes, `python -m trainer <verb>`: train, chat, preflight, estimate. Not the command line."""
+"""The worker processes, `python -m trainer <verb>`: train, chat, score, preflight, estimate. Not the command line."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     verbs.add_parser("chat", help="answer chat requests, JSON lines on stdin and stdout")
     verbs.add_parser("data", help="answer requests about data sets, JSON lines on stdin and stdout")
     verbs.add_parser("preflight", help="a recipe as TOML on stdin, its findings as JSON on stdout")
+    verbs.add_parser("score", help="a reward model, a prompt and answers as JSON on stdin, their numbers on stdout")
     verbs.add_parser("estimate", help="a resolved recipe as TOML on stdin, its memory as JSON on stdout")
     arguments = parser.parse_args(argv)
     if arguments.verb == "train":
@@ -36,6 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         return serve_data()
     if arguments.verb == "estimate":
         return _estimate()
+    if arguments.verb == "score":
+        return _score()
     return _preflight()
 
 
@@ -51,6 +54,20 @@ def _estimate() -> int:
         json.dump({"error": str(error)}, sys.stdout)
         return 0
     json.dump({**asdict(told), "total": told.memory.total, "verdict": told.verdict}, sys.stdout)
+    return 0
+
+
+def _score() -> int:
+    from trainer.chat.scoring import scores
+    from trainer.errors import UserError
+
+    asked = json.load(sys.stdin)
+    try:
+        found = scores(asked["model"], asked["prompt"], asked["answers"], asked.get("system"))
+    except UserError as error:
+        json.dump({"error": str(error)}, sys.stdout, ensure_ascii=False)
+        return 0
+    json.dump({"scores": found}, sys.stdout)
     return 0
 
 

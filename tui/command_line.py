@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {
     "stop": "runs",
     "delete": "runs",
     "chat": "chat",
+    "score": "score",
     "check": "check",
     "data": "data",
     "download": "download",

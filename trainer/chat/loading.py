@@ -68,8 +68,14 @@ def load_for_chat(model: str, adapter: str | None = None, settings: Mapping[str,
     """
     path = Path(resolve_model_path(model)).expanduser()
     if adapter is None and (path / "adapter_config.json").is_file():
-        adapter, model = str(path), _base_of(path)
-    details = _details(path)
+        adapter, model = str(path), base_of(path)
+    if is_reward_model(path):
+        raise UserError(
+            "this is a reward model: it gives answers a number and writes none itself",
+            file=path,
+            hint="Ask it for numbers: `trimtab score`.",
+        )
+    details = checkpoint_details(path)
     base = None if adapter is not None else details.get("base_model")
     name = str(Path(adapter).name if adapter else path.name or model)
     tokenizer_home = adapter if adapter and (Path(adapter) / "tokenizer.json").is_file() else model
@@ -82,9 +88,9 @@ def load_for_chat(model: str, adapter: str | None = None, settings: Mapping[str,
     before = [str(merged) for merged in details.get("adapters", [])[:-1]]
     fit_vocabulary(weights, tokenizer, before if adapter is None else [*before, adapter])
     for merged in before:
-        weights = _with_adapter(weights, merged).merge_and_unload()
+        weights = with_adapter(weights, merged).merge_and_unload()
     if adapter is not None:
-        weights = _with_adapter(weights, adapter)
+        weights = with_adapter(weights, adapter)
         if (Path(adapter) / "generation_config.json").is_file():
             # Where answers end in the template that it was trained with.
             weights.generation_config = GenerationConfig.from_pretrained(adapter)
@@ -99,23 +105,44 @@ def load_for_chat(model: str, adapter: str | None = None, settings: Mapping[str,
     return LoadedModel(name, weights, tokenizer, str(base) if base else None, adapter is not None, record)
 
 
-def _details(path: Path) -> dict[str, Any]:
-    file = path / "trimtab.json"
+def is_reward_model(folder: Path) -> bool:
+    """Whether a model folder or checkpoint holds a model that gives numbers."""
+    adapter, whole = (_json(folder / name) for name in ("adapter_config.json", "config.json"))
+    if adapter:
+        return adapter.get("task_type") == "SEQ_CLS"
+    return any(str(name).endswith("ForSequenceClassification") for name in whole.get("architectures") or ())
+
+
+def checkpoint_details(path: Path) -> dict[str, Any]:
+    """What a run wrote about a checkpoint; nothing for other folders."""
+    return _json(path / "trimtab.json")
+
+
+def _json(file: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return found
 
 
-def _base_of(path: Path) -> str:
-    base = _details(path).get("base_model")
+def base_of(path: Path) -> str:
+    """The name of the model that the adapter in a folder belongs to.
+
+    Raises:
+        UserError: when it does not say.
+    """
+    base = checkpoint_details(path).get("base_model")
     if not base:
-        config = json.loads((path / "adapter_config.json").read_text(encoding="utf-8"))
-        base = config.get("base_model_name_or_path")
+        base = _json(path / "adapter_config.json").get("base_model_name_or_path")
     if not base:
         raise UserError("the adapter does not name its base model", file=path / "adapter_config.json")
     return str(base)
 
 
-def _with_adapter(model: Any, adapter: str) -> Any:
+def with_adapter(model: Any, adapter: str) -> Any:
+    """The model with the adapter of a folder, ready to be asked.
+
+    Raises:
+        UserError: when it cannot be loaded.
+    """
     from peft import PeftModel
 
     try:

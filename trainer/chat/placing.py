@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 import torch
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from trainer.data.model_folder import whole_model_folder
 from trainer.data.model_quantization import stored_quantization
@@ -21,8 +22,8 @@ from trainer.model.threads import choose_threads
 _ROOM = 1.15
 
 
-def load_base(name: str, record: LoadingRecord) -> Any:
-    """The model of a folder or hub id, loaded as the record says, ready to generate.
+def load_base(name: str, record: LoadingRecord, *, scores: bool = False) -> Any:
+    """The model of a folder or hub id, loaded as the record says, ready to generate; with `scores` to give numbers.
 
     Raises:
         UserError: when it cannot be loaded.
@@ -31,6 +32,8 @@ def load_base(name: str, record: LoadingRecord) -> Any:
     trust = runs_code(folder, name=name, trust=None)
     dtype = inference_dtype(record.infer_dtype)
     config = read_config(str(folder), trust=trust)
+    if scores:
+        config.num_labels = 1
     if record.rope is not None:
         record.rope.apply(config)
     stored = stored_quantization(config.to_dict())
@@ -42,7 +45,8 @@ def load_base(name: str, record: LoadingRecord) -> Any:
         device_map="auto" if spread else {"": "cuda:0" if torch.cuda.is_available() else "cpu"},
         offload_folder=record.offload_folder if spread else None,
     )
-    model = load_weights(str(folder), config, dtype, None, record.quantization, place, trust=trust)
+    kind = AutoModelForSequenceClassification if scores else AutoModelForCausalLM
+    model = load_weights(str(folder), config, dtype, None, record.quantization, place, kind=kind, trust=trust)
     choose_threads(model.num_parameters())
     return model.eval()
 

@@ -10,6 +10,7 @@ import torch
 
 from trainer.config import Recipe
 from trainer.data import PreparedData
+from trainer.errors import UserError
 from trainer.run.messages import Say, words
 
 from .answer_rows import build_on_answers
@@ -77,21 +78,32 @@ def build_kto_trainer(
     """The trainer for stage kto, ready for `attach` and `train`; what was chosen is told.
 
     Raises:
-        UserError: when the installed version refuses a setting, or the reference cannot be loaded.
+        UserError: when all answers are of one kind, the installed version refuses a setting, or the reference cannot be
+            loaded.
     """
+    _tell_balance(data, recipe, say)
     trainer = build_on_answers(KtoTrainer, model, tokenizer, data, recipe, folder)
     trainer.table = recipe.preference
     give_reference(trainer, recipe, say)
-    _tell_balance(data, recipe, say)
     return trainer
 
 
 def _tell_balance(data: PreparedData, recipe: Recipe, say: Say) -> None:
-    """How many answers there are of each kind, and the weight that would balance them."""
+    """How many answers there are of each kind, and the weight that would balance them.
+
+    Raises: UserError when there is only one kind.
+    """
     good = sum(bool(data.train.kto_tag(row)) for row in range(len(data.train)))
     bad = len(data.train) - good
     table = recipe.preference
-    if not good or not bad or not table.kto_chosen_weight or not table.kto_rejected_weight:
+    if not good or not bad:
+        raise UserError(
+            f"every answer is marked {'good' if good else 'bad'} ({good + bad} rows): kto learns from both kinds",
+            field="dataset",
+            value=recipe.data.dataset,
+            hint="Add rows of the other kind, or train the good ones with stage sft.",
+        )
+    if not table.kto_chosen_weight or not table.kto_rejected_weight:
         return
     share = table.kto_chosen_weight * good / (table.kto_rejected_weight * bad)
     if _LEAST <= share <= _MOST:

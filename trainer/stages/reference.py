@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from trainer.config import Recipe
 from trainer.data.collate_answers import AnswerRows
+from trainer.errors import UserError
 from trainer.model.adapters import load_adapter
 from trainer.model.load import load_model
 from trainer.model.vocabulary import grow_vocabulary
@@ -85,13 +86,16 @@ class OtherModel:
 def make_reference(model: Any, recipe: Recipe, say: Say) -> Reference:
     """The reference of a recipe for a model that is prepared for training; what was chosen is told.
 
-    Raises: UserError when `ref_model` or its adapters cannot be loaded.
+    Raises: UserError when `ref_model` or its adapters cannot be loaded, or when it knows fewer tokens.
     """
     preference = recipe.preference
     if preference.ref_model:
-        other = _load(recipe, say).to(model.device).eval().requires_grad_(False)
         say("info", words("run_reference_model", name=preference.ref_model))
-        return OtherModel(other)
+        other = _load(recipe, say).eval().requires_grad_(False)
+        _check_vocabulary(other, model, preference.ref_model)
+        # Weights of few bits lie where they were quantized.
+        in_bits = preference.ref_model_quantization_bit is not None
+        return OtherModel(other if in_bits else other.to(model.device))
     continues = recipe.model.adapter_name_or_path and not recipe.lora.create_new_adapter
     if isinstance(model, PeftModel) and not continues:
         say("info", words("run_reference_base"))
@@ -110,6 +114,7 @@ def _load(recipe: Recipe, say: Say) -> Any:
             "model.adapter_name_or_path": preference.ref_model_adapters,
             # None of its adapters is trained on.
             "lora.create_new_adapter": True,
+            "model.train_from_scratch": False,
             "quantization.quantization_bit": preference.ref_model_quantization_bit,
         }
     )
@@ -118,6 +123,17 @@ def _load(recipe: Recipe, say: Say) -> Any:
     for adapter in preference.ref_model_adapters:
         model = load_adapter(model, adapter, trainable=False).merge_and_unload()
     return model
+
+
+def _check_vocabulary(other: Any, model: Any, name: str) -> None:
+    known, needed = (int(each.get_input_embeddings().weight.shape[0]) for each in (other, model))
+    if known < needed:
+        raise UserError(
+            f"this model has embeddings for {known} tokens, the trained one for {needed}: both must read the same",
+            field="ref_model",
+            value=name,
+            hint="Choose a reference with the tokenizer of the model, or leave ref_model unset.",
+        )
 
 
 @contextmanager

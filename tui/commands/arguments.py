@@ -18,7 +18,7 @@ from tui.locale import text
 _GROUPS = {
     "start": ("demo", "train", "resume"),
     "watch": ("attach", "runs", "status", "stop", "delete"),
-    "talk": ("chat",),
+    "talk": ("chat", "score"),
     "prepare": (
         "check",
         "data",
@@ -228,6 +228,14 @@ def _chat(parser: Parser) -> None:
     parser.option("system", "TEXT")
 
 
+def _score(parser: Parser) -> None:
+    parser.word("target", "RUN|CHECKPOINT")
+    parser.word("answers", "ANSWER", nargs="+")
+    parser.option("prompt", "TEXT")
+    parser.option("system", "TEXT")
+    parser.flag("json")
+
+
 def _check(parser: Parser) -> None:
     parser.word("preset", "PRESET")
     parser.settings()
@@ -286,6 +294,7 @@ _FILL: dict[str, Callable[[Parser], None]] = {
     "delete": _delete,
     "chat": _chat,
     "check": _check,
+    "score": _score,
     "download": _download,
     "trust": _trust,
     "estimate": _check,

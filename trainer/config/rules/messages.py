@@ -90,7 +90,7 @@ MESSAGES: dict[str, str] = {
     "{count}: merge them first, or remove quantization_bit",
     "quantization_and_new_adapter": "create_new_adapter merges the adapter first, which quantization_bit forbids: "
     "remove one",
-    "quantization_bits": "quantization_method {method} takes {allowed} bits, not quantization_bit = {bits}",
+    "quantization_bits": "quantization_method {method} takes {allowed} bits, not {name} = {bits}",
     "quantization_and_sharding": "{what} does not work under {sharding}: use bnb with 4 bits, or no sharding",
     "quantization_device_map_in_training": "quantization_device_map = auto is for chat, not do_train: remove it",
     "quantization_and_fp8": "fp8 and quantization_bit exclude each other: turn one off",

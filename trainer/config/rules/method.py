@@ -13,27 +13,34 @@ from trainer.config.rules.sharding import is_zero3, sharding
 _BITS = {"bnb": (4, 8), "hqq": (1, 2, 3, 4, 5, 6, 7, 8), "eetq": (8,)}
 
 
-def quantized_base(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
-    """What a base model of few bits allows."""
-    quantization, method = recipe.quantization, recipe.method.finetuning_type
-    bits = quantization.quantization_bit
-    if bits is None:
-        return
-    key = "quantization.quantization_bit"
-    if method not in ("lora", "oft"):
-        fields = (key, "method.finetuning_type")
-        yield error("quantization_needs_adapter", *fields, change={"method.finetuning_type": "lora"}, method=method)
-    allowed = _BITS[quantization.quantization_method]
-    if bits not in allowed:
+def _bits(recipe: Recipe, key: str) -> Iterator[Finding]:
+    """Each way to quantize knows some numbers of bits."""
+    method, bits = recipe.quantization.quantization_method, recipe.value(key)
+    allowed = _BITS[method]
+    if bits is not None and bits not in allowed:
         yield error(
             "quantization_bits",
             key,
             "quantization.quantization_method",
             change={key: allowed[0]},
-            method=quantization.quantization_method,
+            method=method,
             allowed=" or ".join(map(str, allowed)) if len(allowed) < 3 else f"{allowed[0]} to {allowed[-1]}",
+            name=key.partition(".")[2],
             bits=bits,
         )
+
+
+def quantized_base(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """What a base model of few bits allows."""
+    quantization, method = recipe.quantization, recipe.method.finetuning_type
+    yield from _bits(recipe, "preference.ref_model_quantization_bit")
+    key = "quantization.quantization_bit"
+    yield from _bits(recipe, key)
+    if quantization.quantization_bit is None:
+        return
+    if method not in ("lora", "oft"):
+        fields = (key, "method.finetuning_type")
+        yield error("quantization_needs_adapter", *fields, change={"method.finetuning_type": "lora"}, method=method)
     if recipe.lora.pissa_init and method == "lora":
         yield error("quantization_and_pissa", "lora.pissa_init", key, change={"lora.pissa_init": False})
     if recipe.fp8.fp8:

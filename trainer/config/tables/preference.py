@@ -80,9 +80,7 @@ class PreferenceTable(Table):
     ref_model_adapters: Annotated[TextList, Form("expert")] = []
     """Adapters of the reference model."""
 
-    ref_model_quantization_bit: Annotated[
-        int | None, Field(ge=1, le=8), Form("expert", unit="bits", available=False)
-    ] = None
+    ref_model_quantization_bit: Annotated[int | None, Field(ge=1, le=8), Form("expert", unit="bits")] = None
     """Load the reference model with this many bits per weight."""
 
     precompute_ref_log_probs: Annotated[bool, Form("advanced")] = False

@@ -40,6 +40,13 @@ METHOD_CASES: tuple[Case, ...] = (
         quantization__quantization_method="eetq",
     ),
     case(
+        "quantization_bits",
+        "quantization_method bnb takes 4 or 8 bits, not ref_model_quantization_bit = 5",
+        method__stage="dpo",
+        preference__ref_model="m",
+        preference__ref_model_quantization_bit=5,
+    ),
+    case(
         "quantization_and_sharding",
         "8-bit quantization does not work under DeepSpeed ZeRO-3",
         quantization__quantization_bit=8,

@@ -1,0 +1,83 @@
+"""Asking a reward model for the number of an answer. Not for chatting, and not for training one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from trainer.config import resolve_model_path
+from trainer.data import load_tokenizer
+from trainer.data.encode import EncodeOptions, RowEncoder
+from trainer.data.encoded_row import unpacked
+from trainer.data.messages import BadRow, Message, Row, SourceReference
+from trainer.data.model_folder import whole_model_folder
+from trainer.errors import UserError
+from trainer.model.loading_record import LoadingRecord
+
+from .loading import base_of, checkpoint_details, is_reward_model, with_adapter
+from .placing import load_base
+
+_LONGEST = 2**20
+"""Tokens; longer than any model reads."""
+
+
+@dataclass(frozen=True)
+class RewardModel:
+    """A reward model with the template that it was trained with."""
+
+    name: str
+    model: Any
+    encoder: RowEncoder
+
+    def score(self, prompt: str, answer: str, system: str | None = None) -> float:
+        """The number of one answer: the higher, the better. Tokens are those of training.
+
+        Raises:
+            UserError: when the template refuses these texts.
+        """
+        turns = [("user", prompt), ("assistant", answer)]
+        messages = [Message(role, content) for role, content in ([("system", system)] if system else []) + turns]
+        row = Row(tuple(messages), SourceReference("", 1), kto_tag=True)
+        encoded = self.encoder.encode([row])[0]
+        if isinstance(encoded, BadRow):
+            raise UserError(encoded.text, hint=encoded.hint)
+        ids = [token for name in ("prompt_ids", "completion_ids") for token in unpacked(encoded.columns[name])]
+        with torch.no_grad():
+            output = self.model(input_ids=torch.tensor([ids], device=self.model.device))
+        return float(output.logits[0, 0])
+
+
+def load_to_score(model: str) -> RewardModel:
+    """A checkpoint of stage rm, an adapter or a whole model, or any model for classification with one label.
+
+    Raises:
+        UserError: when it is no reward model, or something is missing or cannot be read.
+    """
+    folder = whole_model_folder(resolve_model_path(model))
+    if not is_reward_model(folder):
+        raise UserError(
+            "this is no reward model: it writes answers and gives no numbers",
+            file=folder,
+            hint="Choose a checkpoint of stage rm.",
+        )
+    record = LoadingRecord.of_checkpoint(folder)
+    encoder = RowEncoder(load_tokenizer(folder), EncodeOptions(cutoff_len=_LONGEST, stage="kto"))
+    if not (folder / "adapter_config.json").is_file():
+        return RewardModel(folder.name, load_base(str(folder), record, scores=True), encoder)
+    weights = load_base(base_of(folder), record, scores=True)
+    for merged in checkpoint_details(folder).get("adapters", [])[:-1]:
+        weights = with_adapter(weights, str(merged)).merge_and_unload()
+    return RewardModel(folder.name, with_adapter(weights, str(folder)), encoder)
+
+
+def scores(model: str, prompt: str, answers: Sequence[str], system: str | None = None) -> list[float]:
+    """The numbers of several answers to one prompt, in their order.
+
+    Raises:
+        UserError: as `load_to_score` and `RewardModel.score`.
+    """
+    loaded = load_to_score(model)
+    return [loaded.score(prompt, answer, system) for answer in answers]
