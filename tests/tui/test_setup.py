@@ -11,6 +11,7 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from tests.tui.cockpit_world import until
 from trainer.config import Finding, list_presets, load_preset
 from trainer.run import RunDirectory, list_runs
 from tui.app import TrimtabApp
@@ -115,7 +116,7 @@ async def test_a_burst_of_keys_acts_in_the_order_in_which_it_was_typed() -> None
         burst = "l l enter backspace 1 6 enter j enter 3 2 enter l l j enter backspace 4 enter"
         for key in burst.split():
             pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
-        await pilot.pause(0.5)
+        await until(pilot, lambda: len(setup.model.changes) == 3 and not setup.form.typing)
         assert setup.model.changes == {"lora.lora_rank": 16, "lora.lora_alpha": 32, "train.learning_rate": 0.004}
         assert pilot.app.screen is setup
 

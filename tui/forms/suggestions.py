@@ -1,13 +1,11 @@
-"""Values that a text field is likely to want, looked up on this machine: data sets, models. Asks no network."""
+"""Values that a text field is likely to want, looked up on this machine: data sets. Models have their own dialog."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from trainer.config import Recipe, resolve_dataset_dir
 from trainer.errors import UserError
-from trainer.paths import shipped_folder
 
 _MOST = 40
 
@@ -16,8 +14,6 @@ def suggestions(key: str, recipe: Recipe) -> tuple[str, ...]:
     """Likely values of a field; empty for most."""
     if key in ("data.dataset", "data.eval_dataset"):
         return _datasets(recipe)
-    if key == "model.model_name_or_path":
-        return _models()
     return ()
 
 
@@ -41,15 +37,3 @@ def _files_here() -> tuple[str, ...]:
     except OSError:
         return ()
     return tuple(name for name in files if name != INFO_FILE)
-
-
-def _models() -> tuple[str, ...]:
-    """The shipped model, and those that the Hugging Face cache holds."""
-    shipped = ["shipped:demo_model"] if (shipped_folder("data") / "demo_model").is_dir() else []
-    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
-    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    try:
-        cached = sorted(entry.name for entry in cache.iterdir() if entry.name.startswith("models--"))
-    except OSError:
-        cached = []
-    return tuple([*shipped, *(name.removeprefix("models--").replace("--", "/") for name in cached)][:_MOST])

@@ -24,6 +24,7 @@ from tui.forms.run_names import next_run_folder
 from tui.forms.summary import command_line
 from tui.locale import text
 from tui.screens.base import CockpitScreen
+from tui.screens.model_dialogs import ask_consent, wants_consent
 from tui.widgets.review_page import ReviewPage
 
 
@@ -46,6 +47,7 @@ class ReviewScreen(CockpitScreen):
         Binding("enter", "start", "setup.key_start", id="review.start"),
         Binding("escape,left,h,backspace", "back", "setup.key_back", id="review.back"),
         Binding("f", "fix", "setup.key_fix", id="review.fix"),
+        Binding("t", "trust", "setup.key_trust", id="review.trust"),
         Binding("j,down", "scroll(1)", "setup.key_down", show=False, id="review.down"),
         Binding("k,up", "scroll(-1)", "setup.key_up", show=False, id="review.up"),
     ]
@@ -93,6 +95,8 @@ class ReviewScreen(CockpitScreen):
         """Only keys that do something now are offered."""
         if action == "fix":
             return bool(self.model.proposed_changes())
+        if action == "trust":
+            return wants_consent(self.model)
         if action == "start":
             return not self.model.errors and not self._starting
         return super().check_action(action, parameters)
@@ -166,6 +170,18 @@ class ReviewScreen(CockpitScreen):
         except EntryError as error:
             self.notify(str(error), severity="error", markup=False)
             return
+        self._look_again()
+
+    def action_trust(self) -> None:
+        """Look at the code of the model, and agree to it."""
+
+        def agreed() -> None:
+            self.model.set("model.trust_remote_code", True)
+            self._look_again()
+
+        ask_consent(self.app, self.model.recipe, agreed)
+
+    def _look_again(self) -> None:
         self._checking = True
         self.run_worker(self._check(), group="review-check", exclusive=True, exit_on_error=False)
         self.relabel()

@@ -21,6 +21,7 @@ from tui.forms.suggestions import suggestions
 from tui.forms.summary import command_line, plan
 from tui.locale import text
 from tui.screens.base import CockpitScreen
+from tui.screens.model_dialogs import MODEL, ask_consent, pick_model, wants_consent
 from tui.screens.preset_dialogs import PickDialog, SaveDialog, SaveRequest
 from tui.screens.review import ReviewScreen
 from tui.widgets.confirmation import Confirmation
@@ -52,6 +53,7 @@ class SetupScreen(CockpitScreen):
         Binding("ctrl+s", "save", "setup.key_save", id="setup.save"),
         Binding("ctrl+o", "load", "setup.key_load", id="setup.load"),
         Binding("v", "look_at_data", "setup.key_data", id="setup.data"),
+        Binding("t", "trust", "setup.key_trust", id="setup.trust"),
     ]
 
     def __init__(self) -> None:
@@ -66,7 +68,7 @@ class SetupScreen(CockpitScreen):
     def compose_body(self) -> ComposeResult:
         """A line that says what is edited, and the form."""
         yield Label("", id="setup-title", markup=False)
-        yield Form(self.model, suggest=self._suggest, id="setup-form")
+        yield Form(self.model, suggest=self._suggest, pick=self._pick, id="setup-form")
 
     @property
     def form(self) -> Form:
@@ -110,10 +112,12 @@ class SetupScreen(CockpitScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a value is typed, only the editor has keys."""
-        if action in ("review", "save", "load", "look_at_data") and self.is_mounted and self.form.typing:
+        if action in ("review", "save", "load", "look_at_data", "trust") and self.is_mounted and self.form.typing:
             return False
         if action == "look_at_data" and self.is_mounted:
             return self.form.section == "data"
+        if action == "trust" and self.is_mounted:
+            return wants_consent(self.model)
         return super().check_action(action, parameters)
 
     # presets
@@ -221,6 +225,21 @@ class SetupScreen(CockpitScreen):
 
     def _suggest(self, key: str) -> Sequence[str]:
         return suggestions(key, self.model.recipe)
+
+    def _pick(self, key: str) -> bool:
+        if key == MODEL:
+            pick_model(self.app, self.model, self.form.take)
+        return key == MODEL
+
+    def action_trust(self) -> None:
+        """Look at the code of the model, and agree to it."""
+
+        def agreed() -> None:
+            self.form.take({"model.trust_remote_code": True})
+            self._preflight_of = None
+            self._look_at_data()
+
+        ask_consent(self.app, self.model.recipe, agreed)
 
     def _refresh_texts(self) -> None:
         model, form = self.model, self.form

@@ -5,7 +5,7 @@ Not for presets, starting runs or reading data: screens do that. Posts `Form.Cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,6 +33,8 @@ from tui.widgets.section_bar import SectionBar, SectionTab
 
 Suggest = Callable[[str], Sequence[str]]
 """Gives the known values of a text field, such as the registered data sets."""
+Pick = Callable[[str], bool]
+"""Opens a dialog of its own for a field; False where there is none, so that the editor opens."""
 
 
 class Form(Container):
@@ -59,13 +61,21 @@ class Form(Container):
 
         keys: tuple[str, ...]
 
-    def __init__(self, model: FormModel, *, suggest: Suggest | None = None, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        model: FormModel,
+        *,
+        suggest: Suggest | None = None,
+        pick: Pick | None = None,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
         super().__init__(id=id)
         self.model = model
         self.tier = Tier.BASIC
         self.only_changed = False
         self.section = ""
         self._suggest = suggest
+        self._pick = pick
         self._compact = False
         self._cursor_of: dict[str, str] = {}
         self._editor: FieldEditor | None = None
@@ -99,7 +109,7 @@ class Form(Container):
 
     @property
     def plan_pane(self) -> PlanPane:
-        """The pane for the plan of the run; its screen fills it."""
+        """The plan of the run; its screen fills it."""
         return self.query_one(PlanPane)
 
     @property
@@ -301,8 +311,8 @@ class Form(Container):
         if one.kind == "bool" and not one.optional:
             automatic = self.model.automatic(one.key)
             now = automatic[0] if automatic else self.model.value(one.key)
-            self._set(one.key, not now)
-        else:
+            self.take({one.key: not now})
+        elif self._pick is None or not self._pick(one.key):
             await self._open_editor(one)
 
     async def _open_editor(self, one: Parameter) -> None:
@@ -346,13 +356,14 @@ class Form(Container):
         if self._editor is not None and not self._editor.region.contains(event.screen_x, event.screen_y):
             self._editor_done("", False)
 
-    def _set(self, key: str, value: object) -> None:
+    def take(self, values: Mapping[str, object]) -> None:
+        """Give fields the values that a dialog asked for, as one step of undo."""
         try:
-            self.model.set(key, value)
+            self.model.set_many(values)
         except EntryError as error:
-            self.notify(str(error), title=key, severity="error", markup=False)
+            self.notify(str(error), severity="error", markup=False)
         else:
-            self._after_change((key,))
+            self._after_change(tuple(values))
 
     def action_reset(self) -> None:
         """The field under the cursor back to the preset's value."""
@@ -378,12 +389,7 @@ class Form(Container):
         if found is None:
             self.notify(text("setup.nothing_to_fix"))
             return
-        try:
-            self.model.apply_change(found)
-        except EntryError as error:
-            self.notify(str(error), severity="error", markup=False)
-            return
-        self._after_change(tuple(found.change))
+        self.take(found.change)
 
     def _after_change(self, keys: tuple[str, ...]) -> None:
         self.refresh_form()

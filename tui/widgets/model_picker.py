@@ -6,23 +6,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from textual import on
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
-from textual.widgets import Input, Label, OptionList
-from textual.widgets.option_list import Option
+from rich.cells import cell_len, set_cell_size
 
 from trainer.config import resolve_model_path
 from trainer.errors import UserError
 from trainer.paths import shipped_folder
 from trainer.run import RunDirectory, list_checkpoints, list_runs
-from tui.background import read_in_background
 from tui.locale import text
 from tui.widgets.ages import age
+from tui.widgets.picker import Picker
 
 
 @dataclass(frozen=True)
@@ -33,6 +27,12 @@ class ChatChoice:
     title: str
     detail: str = ""
     run: Path | None = None
+    group: str = ""
+
+    @property
+    def words(self) -> str:
+        """What typing looks in."""
+        return self.title
 
 
 def find_choices(runs: Sequence[RunDirectory] | None = None) -> list[ChatChoice]:
@@ -55,7 +55,26 @@ def find_choices(runs: Sequence[RunDirectory] | None = None) -> list[ChatChoice]
     names = [Path(base).name for base in bases]
     titles = [name if names.count(name) == 1 else base for name, base in zip(names, bases, strict=True)]
     models = [ChatChoice(base, title, text("chat.base_model")) for base, title in zip(bases, titles, strict=True)]
-    return [choice for _created, choice in found] + models
+    known = {Path(choice.path).resolve() for choice in models}
+    return (
+        [choice for _created, choice in found] + models + [one for one in _on_machine() if Path(one.path) not in known]
+    )
+
+
+def _on_machine() -> list[ChatChoice]:
+    """Models in folders and caches, whole ones only."""
+    from trainer.data.model_search import downloaded_models, local_models
+
+    group = text("chat.on_machine")
+    found = [
+        ChatChoice(str(model.folder.resolve()), str(model.folder), group=group)
+        for model in local_models()
+        if model.is_whole
+    ]
+    for model in downloaded_models():
+        if model.is_whole and model.hub is not None:
+            found.append(ChatChoice(str(model.folder), str(model.hub), group=group))
+    return found
 
 
 def _base_model(run: RunDirectory) -> str | None:
@@ -70,86 +89,21 @@ def _base_model(run: RunDirectory) -> str | None:
     return str(made_in / name) if (made_in / name).is_dir() else name
 
 
-class ModelPicker(ModalScreen[ChatChoice | None]):
-    """Type to filter, or type a path; arrows choose; Enter takes."""
+class ModelPicker(Picker[ChatChoice]):
+    """Checkpoints and models to talk to; or a path that is typed."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "chat.key_close", id="chat.picker_close"),
-        Binding("down", "move(1)", "chat.key_next", show=False, id="chat.picker_down"),
-        Binding("up", "move(-1)", "chat.key_previous", show=False, id="chat.picker_up"),
-    ]
+    area: ClassVar[str] = "chat"
 
-    def __init__(self, current: str = "", **widget_arguments: Any) -> None:
-        super().__init__(**widget_arguments)
-        self._current = current
-        self._choices: list[ChatChoice] = []
-        self._shown: list[ChatChoice] = []
-        self._reading = True
+    def find(self) -> Sequence[ChatChoice]:
+        """Look in runs, folders and caches."""
+        return find_choices()
 
-    def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog") as dialog:
-            dialog.border_title = text("chat.pick_title")
-            wanted = Input(placeholder=text("chat.pick_placeholder"), id="pick-text", compact=True)
-            wanted.cursor_blink = False
-            yield wanted
-            options = OptionList(id="pick-list", markup=False, compact=True)
-            options.can_focus = False
-            yield options
-            yield Label(text("chat.pick_hint"), classes="muted")
+    def typed(self, words: str) -> ChatChoice:
+        """A path or a name as it was typed."""
+        return ChatChoice(words, text("chat.pick_typed", path=words))
 
-    def on_mount(self) -> None:
-        """Look for checkpoints without holding up the keys."""
-        self.query_one(Input).focus()
-        self._fill("")
-        read_in_background(self, find_choices, self.take)
-
-    def take(self, choices: Sequence[ChatChoice]) -> None:
-        """Show these choices."""
-        self._choices = list(choices)
-        self._reading = False
-        self._fill(self.query_one(Input).value)
-
-    @on(Input.Changed)
-    def _filter(self, event: Input.Changed) -> None:
-        self._fill(event.value)
-
-    def _fill(self, typed: str) -> None:
-        words = typed.lower().split()
-        self._shown = [
-            choice for choice in self._choices if all(word in f"{choice.title} {choice.path}".lower() for word in words)
-        ]
-        if typed.strip() and (_is_path(typed) or not self._shown):
-            self._shown.append(ChatChoice(typed.strip(), text("chat.pick_typed", path=typed.strip())))
-        options = self.query_one(OptionList)
-        options.clear_options()
-        width = max((len(choice.title) for choice in self._shown), default=0)
-        for choice in self._shown:
-            mark = "*" if choice.path == self._current else " "
-            options.add_option(Option(f"{mark} {choice.title.ljust(width)}  {choice.detail}".rstrip()))
-        if self._shown:
-            options.highlighted = len(self._shown) - 1 if _is_path(typed) else 0
-        else:
-            options.add_option(Option(text("chat.pick_reading" if self._reading else "chat.pick_none"), disabled=True))
-
-    def action_move(self, by: int) -> None:
-        """The arrows move in the list while the text has the focus."""
-        options = self.query_one(OptionList)
-        if by > 0:
-            options.action_cursor_down()
-        else:
-            options.action_cursor_up()
-
-    @on(Input.Submitted)
-    def _chosen(self) -> None:
-        at = self.query_one(OptionList).highlighted
-        if at is not None and at < len(self._shown):
-            self.dismiss(self._shown[at])
-
-    @on(OptionList.OptionSelected)
-    def _clicked(self, event: OptionList.OptionSelected) -> None:
-        if event.option_index < len(self._shown):
-            self.dismiss(self._shown[event.option_index])
-
-
-def _is_path(typed: str) -> bool:
-    return typed.startswith(("/", "./", "../", "~"))
+    def row(self, choice: ChatChoice, shown: Sequence[ChatChoice], room: int) -> str:
+        """Mark, title and age."""
+        width = min(max(cell_len(each.title) for each in shown), max(10, room - 14))
+        mark = "*" if choice.path == self.current else " "
+        return f"{mark} {set_cell_size(choice.title, width)}  {choice.detail}".rstrip()
