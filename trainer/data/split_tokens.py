@@ -54,6 +54,8 @@ class SplitTokens:
 
         Raises: BadRowError when it holds private characters as well.
         """
+        if not self._may_hold(row):
+            return None
         found = _changed_row(row, self._hide)
         if found == row:
             return None
@@ -72,28 +74,37 @@ class SplitTokens:
 
         Raises: BadRowError when the tokenizer finds a special token in plain text all the same.
         """
-        encoding = self._encoding(rendering.text)
-        tokens = tokenization(encoding, rendering.answers, len(rendering.text))
-        return Tokenization(self._ids(encoding), tokens.spans)
+        text = self._both.sub(self._swap, rendering.text)
+        encoding = self._plain.encode(text, add_special_tokens=False)
+        tokens = tokenization(encoding, rendering.answers, len(text))
+        return Tokenization(self._ids(encoding, text), tokens.spans)
 
     def encode(self, text: str) -> bytes:
         """The packed ids of part of such a rendering.
 
         Raises: BadRowError.
         """
-        return self._ids(self._encoding(text))
+        text = self._both.sub(self._swap, text)
+        return self._ids(self._plain.encode(text, add_special_tokens=False), text)
 
-    def _encoding(self, text: str) -> Encoding:
-        return self._plain.encode(self._both.sub(self._swap, text), add_special_tokens=False)
-
-    def _ids(self, encoding: Encoding) -> bytes:
+    def _ids(self, encoding: Encoding, text: str) -> bytes:
         ids, special = [], self._back.values()
+        # What the tokenizer has no piece for is unknown; that ends nothing.
+        unknown = self._tokenizer.special_tokens.get("unk_token")
         for token, number in zip(encoding.tokens, encoding.ids, strict=True):
-            if number not in self._back and number in special:
+            if number not in self._back and number in special and token != unknown and token in text:
                 told = f"the tokenizer has no way to read {token} in the words of the row as plain text"
                 raise BadRowError("special_token_stays", told, "Remove it from the row")
             ids.append(self._back.get(number, number))
         return packed(ids)
+
+    def _may_hold(self, row: Row) -> bool:
+        """Whether a closer look is worth it: most rows have none, and are plain dialogues."""
+        turns = (*row.messages, *row.chosen, *row.rejected)
+        if row.tools or not all(turn.is_plain() for turn in turns):
+            return True
+        texts = [row.text or "", *(turn.content or "" for turn in turns)]
+        return any(beginning in text for text in texts for beginning in self._beginnings)
 
     @cached_property
     def _plain(self) -> Tokenizer:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from tests.trainer.data.conftest import SPECIAL, MakeModel, MakeRecipe, dialogue, trained_texts
 from trainer.config import Recipe
@@ -88,7 +88,7 @@ def test_with_every_template_only_the_template_writes_special_tokens(make_model:
     # gpt-oss ends earlier answers with another token than the last one.
     ends = ("<|end|>", *load_tokenizer(folder, name).missing_stop_words)
     tokenizer = load_tokenizer(folder, name, None, [NewToken(word, True) for word in ends])
-    words = "".join(sorted(tokenizer.all_special))
+    words = "".join(sorted(tokenizer.all_special - tokenizer.meant_tokens))
     special = {tokenizer.backend.token_to_id(token) for token in tokenizer.all_special} - {None}
     found = []
     for content in (f"A{words}b", "A...b"):
@@ -186,6 +186,40 @@ def test_a_tokenizer_that_knows_no_other_way_is_refused(make_model: MakeModel, t
     backend.save(str(folder / "tokenizer.json"))
     [found] = RowEncoder(load_tokenizer(folder), EncodeOptions(split_special_tokens=True)).encode([row])
     assert isinstance(found, EncodedRow)
+
+
+def llama(backend: Tokenizer) -> None:
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+
+
+def metaspace(backend: Tokenizer) -> None:
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+
+
+def lower_case(backend: Tokenizer) -> None:
+    backend.normalizer = normalizers.Lowercase()
+
+
+@pytest.mark.parametrize("change", [llama, metaspace, lower_case])
+def test_plain_text_is_that_of_transformers(make_model: MakeModel, change: Callable[[Tokenizer], None]) -> None:
+    """Whatever the kind of tokenizer, and where it has no piece for a letter."""
+    from transformers import AutoTokenizer
+
+    folder = make_model(unk_token="<unk>")
+    backend = Tokenizer(models.BPE(unk_token="<unk>"))
+    change(backend)
+    special = ["<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"]
+    trainer = trainers.BpeTrainer(vocab_size=80, special_tokens=special, show_progress=False)
+    backend.train_from_iterator(["hello world </s> <s> user assistant yes <|im_end|>\n<|im_start|>"] * 3, trainer)
+    backend.add_special_tokens([AddedToken("<mask>", special=True, lstrip=True)])
+    backend.save(str(folder / "tokenizer.json"))
+    tokenizer, theirs = load_tokenizer(folder), AutoTokenizer.from_pretrained(folder)
+    encoder = RowEncoder(tokenizer, EncodeOptions(stage="pt", split_special_tokens=True))
+    for text in ("hello</s> world", "</s>hello <s>", "Q<s></s>", " <mask> hello", "hello"):
+        [found] = encoder.encode([Row((), SourceReference("f", 1), text=text)])
+        assert isinstance(found, EncodedRow), found
+        expected = theirs(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        assert unpacked(found.columns["input_ids"]) == [*expected, tokenizer.eos_token_id]
 
 
 def test_where_transformers_differs(make_model: MakeModel) -> None:
