@@ -13,9 +13,10 @@ from trainer.engine.profiling import profiling_callbacks
 from trainer.engine.reporting import reporting_callbacks
 from trainer.engine.session import RunSession
 from trainer.errors import UserError
+from trainer.model.describe import tell_what_is_trained
 from trainer.model.load import load_model
 from trainer.model.precision import trained_precision_kept
-from trainer.model.prepare import count_parameters, prepare_model
+from trainer.model.prepare import prepare_model
 from trainer.model.threads import choose_threads
 from trainer.model.tokenizer import load_tokenizer, set_stop_tokens
 from trainer.model.vocabulary import grow_vocabulary, warn_of_missing_rows
@@ -42,12 +43,7 @@ def build_trainer(session: RunSession, recipe: Recipe, data: PreparedData) -> An
     warn_of_missing_rows(model, tokenizer, session.finding)
     set_stop_tokens(model, tokenizer, recipe)
     model = prepare_model(model, recipe, session.finding)
-    count = count_parameters(model)
-    threads = choose_threads(count.total)
-    percent = f"{100 * count.trainable / count.total:.4g}"
-    session.finding(
-        "info", words("run_parameters", trainable=f"{count.trainable:,}", total=f"{count.total:,}", percent=percent)
-    )
+    threads = choose_threads(tell_what_is_trained(model, session.finding).total)
     if recipe.model.print_param_status:
         for name, parameter in model.named_parameters():
             print(f"{name}: {parameter.dtype}, {'trained' if parameter.requires_grad else 'frozen'}", flush=True)

@@ -70,6 +70,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
     from trainer.engine.live import EvaluationInterrupted, LiveControl, StopTraining
     from trainer.engine.resume import checkpoint_to_resume, settings_journal
     from trainer.engine.run_trainer import NotFinite
+    from trainer.model.adapters import MERGED, lasting_name, merged_adapters
     from trainer.model.load import base_model_name
     from trainer.model.loading_record import LoadingRecord
 
@@ -82,8 +83,8 @@ def _train(session: RunSession, *, resume: bool) -> int:
             "run": session.run.name,
             "stage": recipe.method.stage,
             "finetuning_type": recipe.method.finetuning_type,
-            "base_model": base_model_name(recipe),
-            "adapters": list(recipe.model.adapter_name_or_path or []),
+            "base_model": lasting_name(base_model_name(recipe)),
+            MERGED: merged_adapters(recipe),
             "loading": LoadingRecord.of_run(recipe, trainer.model.config).as_json(),
         },
         keep=recipe.train.save_total_limit,

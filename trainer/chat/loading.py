@@ -15,6 +15,7 @@ from trainer.config import resolve_model_path
 from trainer.data.model_folder import whole_model_folder
 from trainer.data.remote_code import runs_code
 from trainer.errors import UserError
+from trainer.model.adapters import adapter_chain, load_adapters
 from trainer.model.loading_record import LoadingRecord
 from trainer.model.vocabulary import fit_vocabulary
 
@@ -84,13 +85,10 @@ def load_for_chat(model: str, adapter: str | None = None, settings: Mapping[str,
     tokenizer = AutoTokenizer.from_pretrained(str(home), trust_remote_code=trust)
     record = LoadingRecord.of_checkpoint(Path(adapter) if adapter else path).with_settings(settings or {})
     weights = load_base(model, record)
-    # The run was trained on top of these, merged into the base.
-    before = [str(merged) for merged in details.get("adapters", [])[:-1]]
-    fit_vocabulary(weights, tokenizer, before if adapter is None else [*before, adapter])
-    for merged in before:
-        weights = with_adapter(weights, merged).merge_and_unload()
+    fit_vocabulary(weights, tokenizer, adapter_chain([adapter] if adapter is not None else []))
     if adapter is not None:
-        weights = with_adapter(weights, adapter)
+        # With those that it was trained on, merged into the base.
+        weights = load_adapters(weights, [adapter], trainable=False).eval()
         if (Path(adapter) / "generation_config.json").is_file():
             # Where answers end in the template that it was trained with.
             weights.generation_config = GenerationConfig.from_pretrained(adapter)
@@ -135,17 +133,3 @@ def base_of(path: Path) -> str:
     if not base:
         raise UserError("the adapter does not name its base model", file=path / "adapter_config.json")
     return str(base)
-
-
-def with_adapter(model: Any, adapter: str) -> Any:
-    """The model with the adapter of a folder, ready to be asked.
-
-    Raises:
-        UserError: when it cannot be loaded.
-    """
-    from peft import PeftModel
-
-    try:
-        return PeftModel.from_pretrained(model, adapter).eval()
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"the adapter cannot be loaded: {str(error).splitlines()[0]}", file=adapter) from error

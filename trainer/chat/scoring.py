@@ -15,9 +15,10 @@ from trainer.data.encoded_row import unpacked
 from trainer.data.messages import BadRow, Message, Row, SourceReference
 from trainer.data.model_folder import whole_model_folder
 from trainer.errors import UserError
+from trainer.model.adapters import load_adapters
 from trainer.model.loading_record import LoadingRecord
 
-from .loading import base_of, checkpoint_details, is_reward_model, with_adapter
+from .loading import base_of, is_reward_model
 from .placing import load_base
 
 _LONGEST = 2**20
@@ -68,9 +69,7 @@ def load_to_score(model: str) -> RewardModel:
     if not (folder / "adapter_config.json").is_file():
         return RewardModel(folder.name, load_base(str(folder), record, scores=True), encoder)
     weights = load_base(base_of(folder), record, scores=True)
-    for merged in checkpoint_details(folder).get("adapters", [])[:-1]:
-        weights = with_adapter(weights, str(merged)).merge_and_unload()
-    return RewardModel(folder.name, with_adapter(weights, str(folder)), encoder)
+    return RewardModel(folder.name, load_adapters(weights, [str(folder)], trainable=False).eval(), encoder)
 
 
 def scores(model: str, prompt: str, answers: Sequence[str], system: str | None = None) -> list[float]:

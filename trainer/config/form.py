@@ -46,8 +46,34 @@ IN_KTO = Condition("method.stage", ("kto",))
 IN_PREFERENCE = Condition("method.stage", ("dpo", "kto"))
 IN_PPO = Condition("method.stage", ("ppo",))
 IN_REWARD = Condition("method.stage", ("rm",))
+
+ADAPTER_METHODS = (
+    "lora",
+    "oft",
+    "adalora",
+    "vera",
+    "loha",
+    "lokr",
+    "miss",
+    "ia3",
+    "ln_tuning",
+    "prompt_tuning",
+    "prefix_tuning",
+)
+"""Methods that leave the model's weights as they are and train an adapter; the names are PEFT's."""
+PROMPT_METHODS = ("prompt_tuning", "prefix_tuning")
+"""Methods that put trained vectors in front of every sequence, and change no layer."""
+
 WITH_LORA = Condition("method.finetuning_type", ("lora",))
 WITH_OFT = Condition("method.finetuning_type", ("oft",))
-WITH_ADAPTER = Condition("method.finetuning_type", ("lora", "oft"))
+WITH_ADAPTER = Condition("method.finetuning_type", ADAPTER_METHODS)
+WITH_LORA_TABLE = Condition("method.finetuning_type", tuple(each for each in ADAPTER_METHODS if each != "oft"))
+WITH_TARGETS = Condition(
+    "method.finetuning_type", tuple(each for each in ADAPTER_METHODS if each not in ("oft", *PROMPT_METHODS))
+)
+WITH_RANK = Condition("method.finetuning_type", ("lora", "adalora", "vera", "loha", "lokr", "miss"))
+WITH_ALPHA = Condition("method.finetuning_type", ("lora", "adalora", "loha", "lokr"))
+WITH_DROPOUT = Condition("method.finetuning_type", ("lora", "adalora", "vera", "miss"))
 WITH_FREEZE = Condition("method.finetuning_type", ("freeze",))
+WITH_LLAMA_PRO = Condition("method.finetuning_type", ("freeze", "lora"))
 WITH_WHOLE_WEIGHTS = Condition("method.finetuning_type", ("freeze", "full"))

@@ -149,9 +149,11 @@ def _parameter(table: str, model: type[Table], name: str, field: FieldInfo, text
 
 def _form(model: type[Table], metadata: list[Any]) -> Form:
     own = next((each for each in metadata if isinstance(each, Form)), Form())
+    # A field may narrow the condition of its table.
+    conditions = {condition.key: condition for condition in (*model.applies_when, *own.when)}
     return replace(
         own,
-        when=(*model.applies_when, *own.when),
+        when=tuple(conditions.values()),
         available=model.available and own.available,
         refused=model.refused or own.refused,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from trainer.config.form import WITH_ALPHA
 from trainer.config.hardware import Hardware
 from trainer.config.model_names import is_hub_name, prefers_modelscope
 from trainer.config.recipe import Recipe
@@ -30,12 +31,26 @@ class Resolved:
 # Learning rates by stage and method. LoRA moves few weights from zero and bears ten times what full training does;
 # preference training starts from a good model and moves it little (values of the examples of LLaMA-Factory and TRL).
 _LEARNING_RATES: dict[str, dict[str, float]] = {
-    "pt": {"lora": 1e-4, "oft": 1e-4, "freeze": 5e-5, "full": 1e-5},
-    "sft": {"lora": 1e-4, "oft": 1e-4, "freeze": 5e-5, "full": 1e-5},
-    "rm": {"lora": 1e-4, "oft": 1e-4, "freeze": 1e-5, "full": 1e-5},
-    "ppo": {"lora": 1e-5, "oft": 1e-5, "freeze": 1e-6, "full": 1e-6},
-    "dpo": {"lora": 5e-6, "oft": 5e-6, "freeze": 1e-6, "full": 5e-7},
-    "kto": {"lora": 5e-6, "oft": 5e-6, "freeze": 1e-6, "full": 5e-7},
+    "pt": {"lora": 1e-4, "freeze": 5e-5, "full": 1e-5},
+    "sft": {"lora": 1e-4, "freeze": 5e-5, "full": 1e-5},
+    "rm": {"lora": 1e-4, "freeze": 1e-5, "full": 1e-5},
+    "ppo": {"lora": 1e-5, "freeze": 1e-6, "full": 1e-6},
+    "dpo": {"lora": 5e-6, "freeze": 1e-6, "full": 5e-7},
+    "kto": {"lora": 5e-6, "freeze": 1e-6, "full": 5e-7},
+}
+# The fewer numbers an adapter has, the further each must move: against LoRA's rate (values of the papers and of PEFT's
+# examples, such as 4e-3 for VeRA, 3e-3 for IA3, 1e-2 for prefixes and 3e-2 for prompts).
+_AGAINST_LORA = {
+    "oft": 1,
+    "adalora": 5,
+    "vera": 40,
+    "loha": 1,
+    "lokr": 1,
+    "miss": 0.2,
+    "ia3": 30,
+    "ln_tuning": 3,
+    "prompt_tuning": 300,
+    "prefix_tuning": 100,
 }
 
 
@@ -63,11 +78,13 @@ def resolve(recipe: Recipe, hardware: Hardware) -> Resolved:
 
 def _learning_rate(recipe: Recipe, _: Hardware) -> Choice:
     stage, method = recipe.method.stage, recipe.method.finetuning_type
-    return Choice(_LEARNING_RATES[stage][method], f"usual for {stage} with {method}")
+    rates = _LEARNING_RATES[stage]
+    rate = rates[method] if method in rates else float(f"{rates['lora'] * _AGAINST_LORA[method]:.3g}")
+    return Choice(rate, f"usual for {stage} with {method}")
 
 
 def _lora_alpha(recipe: Recipe, _: Hardware) -> Choice | None:
-    if recipe.method.finetuning_type != "lora":
+    if recipe.method.finetuning_type not in WITH_ALPHA.values:
         return None
     rank = recipe.lora.lora_rank
     return Choice(2 * rank, f"twice lora_rank {rank}")
@@ -86,6 +103,8 @@ def _bf16(recipe: Recipe, hardware: Hardware) -> Choice:
 
 
 def _gradient_checkpointing(recipe: Recipe, hardware: Hardware) -> Choice:
+    if recipe.method.finetuning_type == "prefix_tuning":
+        return Choice(False, "prefix_tuning cannot do it")
     if recipe.model.disable_gradient_checkpointing:
         return Choice(False, "disable_gradient_checkpointing is set")
     if recipe.model.use_unsloth_gc:

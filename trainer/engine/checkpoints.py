@@ -11,6 +11,7 @@ from typing import Any
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import ExportableState
 
+from trainer.model import pissa
 from trainer.run import (
     Checkpoint,
     CheckpointEvent,
@@ -98,6 +99,8 @@ class CheckpointWriter:
         # a resume.
         trainer.optimizer.eval()
         trainer.save_model(str(staging), _internal_call=True)
+        if pissa.has_start(trainer.model):
+            pissa.finish_checkpoint(staging, trainer.recipe)
         generation = staging / "generation_config.json"
         model = trainer.accelerator.unwrap_model(trainer.model)
         if not generation.exists() and model.can_generate():

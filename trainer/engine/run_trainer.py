@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 
 from trainer.config import Recipe
 from trainer.data.report import ReportBuilder
-from trainer.model.restore import is_stored_as_it_is, restore_weights
+from trainer.model import pissa
+from trainer.model.restore import is_stored_as_it_is, restore_adapters, restore_weights
 from trainer.run import EvaluationEvent, MetricsEvent
 from trainer.run.messages import Words, words
 
+from .adalora import AdaLoraSchedule, is_adalora, orthogonality_penalty, restore_state, save_state
 from .checkpoints import CheckpointWriter
 from .evaluation_sets import evaluate_sets
 from .length_groups import LengthGroups
@@ -74,6 +77,15 @@ class RunTrainer:
         self._bad_since_log = False
         self._ready = False
         self._boundary_step = -1
+        if is_adalora(self.model):
+            self.add_callback(AdaLoraSchedule())
+
+    def compute_loss(self: Any, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The loss of the stage, with what the method adds to it in training."""
+        loss = super().compute_loss(model, inputs, *args, **kwargs)  # type: ignore[misc]
+        if self.model.training and is_adalora(self.model):
+            return loss + orthogonality_penalty(self.model) / self.current_gradient_accumulation_steps
+        return loss
 
     def create_optimizer(self: Any, model: Any = None) -> torch.optim.Optimizer:
         """The optimizer of the recipe: one of ours, or transformers'."""
@@ -261,12 +273,25 @@ class RunTrainer:
             super()._load_best_model()  # type: ignore[misc]
 
     def _restored(self: Any, folder: str) -> bool:
-        """Put back weights whose names in the files are not those of the model; False where the Trainer can do it."""
+        """Put back what the Trainer would put back wrongly; False where it can do it."""
         model, path = self.accelerator.unwrap_model(self.model), Path(folder)
-        if (path / "adapter_config.json").is_file() or is_stored_as_it_is(model, path):
+        if pissa.has_start(model):
+            pissa.restore(model, path)
+            return True
+        if is_adalora(model) and restore_state(model, path):
+            return True
+        if isinstance(model, PeftModel):
+            restore_adapters(model, path)
+            return True
+        if is_stored_as_it_is(model, path):
             return False
         restore_weights(model, path)
         return True
+
+    def _save_optimizer_and_scheduler(self: Any, output_dir: str) -> None:
+        super()._save_optimizer_and_scheduler(output_dir)  # type: ignore[misc]
+        if is_adalora(self.model):
+            save_state(self.model, Path(output_dir))
 
     def _save_checkpoint(self: Any, model: Any, trial: Any) -> None:
         with self.throughput.excluded():

@@ -1,69 +1,180 @@
-"""LoRA adapters: a new one from the recipe, or a trained one to go on with."""
+"""Adapters: a new one from the recipe, a trained one to go on with or to use, and several upon each other.
+
+Training, chat and merging all load adapters here, so that a chain of them means the same everywhere.
+"""
 
 from __future__ import annotations
 
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from peft import PeftModel, get_peft_model, replace_lora_weights_loftq, set_peft_model_state_dict
 
-from trainer.config import Recipe
+from trainer.config import Recipe, resolve_model_path
+from trainer.config.adapter_settings import PARAMETERS_OF_SETTINGS
+from trainer.data.model_folder import recipe_hub_model, recipe_model_folder
 from trainer.errors import UserError
+from trainer.model import pissa
+from trainer.model.adapter_config import adapter_config, is_blueprint
+from trainer.model.load import first_line
+from trainer.model.merge import is_quantized, merge_adapter
 from trainer.run.messages import Say, words
 
-from .vocabulary import trainable_tokens
+MERGED = "merged_adapters"
+"""The entry of a checkpoint's `trimtab.json` with the adapters that were merged into its base before training."""
 
 
-def add_lora(model: Any, recipe: Recipe, say: Say) -> Any:
-    """The model with a trainable LoRA adapter; of several given adapters all but the last are merged first.
+def add_adapter(model: Any, recipe: Recipe, say: Say) -> Any:
+    """The model with the adapter that the recipe trains: a new one, or the last of those that it names.
 
     Raises:
-        UserError: when a target module does not exist, or an adapter cannot be loaded.
+        UserError: when the adapter does not fit the model, or one cannot be loaded.
     """
-    adapters = list(recipe.model.adapter_name_or_path or [])
-    for merged in adapters[:-1]:
-        model = load_adapter(model, merged, trainable=False).merge_and_unload()
-    if adapters:
-        model = load_adapter(model, adapters[-1], trainable=True)
-        own = next(iter(model.peft_config.values()))
-        settings = {"rank": own.r, "alpha": own.lora_alpha, "dropout": own.lora_dropout}
-        say("info", words("run_adapter_settings_hold", path=adapters[-1], **settings))
-        return model
-    try:
-        return get_peft_model(model, lora_config(model, recipe))
-    except ValueError as error:
-        raise UserError(
-            f"LoRA cannot be put on this model: {error}", field="lora_target", value=recipe.lora.lora_target
-        ) from error
+    given = list(recipe.model.adapter_name_or_path)
+    if continues_adapter(recipe):
+        model = load_adapters(model, given, trainable=True, keep_half=recipe.method.pure_bf16)
+        kind = kind_of(model)
+        if kind != recipe.method.finetuning_type:
+            hint = f"Set finetuning_type = {kind}, or create_new_adapter."
+            raise UserError(f"this adapter is one of {kind}", field="adapter_name_or_path", value=given[-1], hint=hint)
+        say("info", words("run_adapter_settings_hold", path=given[-1], settings=settings_of(model)))
+    else:
+        model = _new_adapter(merge_adapters(model, given), recipe)
+    for config in model.peft_config.values():
+        # A hub's name is there already; a folder has to be found from elsewhere too.
+        config.base_model_name_or_path = lasting_name(config.base_model_name_or_path or "")
+        if recipe_hub_model(recipe) is not None:
+            config.revision = recipe.model.model_revision
+    return model
 
 
-def lora_config(model: Any, recipe: Recipe) -> LoraConfig:
-    """PEFT's configuration for the recipe's LoRA settings on this model."""
-    lora = recipe.lora
-    targets = list(lora.lora_target)
-    return LoraConfig(
-        # PEFT trains and saves the head of a model for classification with the adapter.
-        task_type=TaskType.SEQ_CLS if recipe.method.stage == "rm" else TaskType.CAUSAL_LM,
-        r=lora.lora_rank,
-        lora_alpha=lora.lora_alpha if lora.lora_alpha is not None else 2 * lora.lora_rank,
-        lora_dropout=lora.lora_dropout,
-        target_modules="all-linear" if targets == ["all"] else targets,
-        modules_to_save=list(lora.additional_target) if lora.additional_target else None,
-        use_rslora=lora.use_rslora,
-        use_dora=lora.use_dora,
-        trainable_token_indices=trainable_tokens(model, recipe),
+def continues_adapter(recipe: Recipe) -> bool:
+    """Whether the recipe goes on with a trained adapter instead of a new one."""
+    table = recipe.oft if recipe.method.finetuning_type == "oft" else recipe.lora
+    return bool(recipe.model.adapter_name_or_path) and not table.create_new_adapter
+
+
+def merged_adapters(recipe: Recipe) -> list[str]:
+    """The adapters that are merged into the base before the recipe's adapter is trained, in their order."""
+    chain = adapter_chain(recipe.model.adapter_name_or_path)
+    return chain[:-1] if continues_adapter(recipe) else chain
+
+
+def adapter_chain(names: Sequence[str]) -> list[str]:
+    """The adapters in the order in which they lie upon each other, each after those that it was trained on."""
+    chain: list[str] = []
+    for name in map(lasting_name, names):
+        below = [each for each in _trained_on(name) if each not in chain]
+        chain += [*below, *([name] if name not in chain else [])]
+    return chain
+
+
+def load_adapters(model: Any, names: Sequence[str], *, trainable: bool, keep_half: bool = False) -> Any:
+    """The model with the last of the adapters on it; the others, and those that each was trained on, merged into it.
+
+    `keep_half`: weights in 16 bits stay so; otherwise they become float32, which trains better.
+
+    Raises:
+        UserError: when one cannot be loaded, does not fit, or cannot be merged.
+    """
+    chain = adapter_chain(names)
+    model = _merged(model, chain[:-1])
+    return _load(model, chain[-1], trainable=trainable, keep_half=keep_half) if chain else model
+
+
+def merge_adapters(model: Any, names: Sequence[str]) -> Any:
+    """The model with all these adapters merged into it, those that each was trained on included.
+
+    Raises:
+        UserError: as `load_adapters`.
+    """
+    return _merged(model, adapter_chain(names))
+
+
+def kind_of(model: Any) -> str:
+    """The kind of the adapter that is on the model, by its name as a `finetuning_type`."""
+    return str(model.peft_config["default"].peft_type.value).lower()
+
+
+def settings_of(model: Any) -> str:
+    """The settings of the adapter that is on the model, in PEFT's words: "r 8, lora_alpha 16, lora_dropout 0.0"."""
+    config = model.peft_config["default"]
+    names = (
+        name for name in PARAMETERS_OF_SETTINGS[kind_of(model)] if name not in ("target_modules", "modules_to_save")
     )
+    return ", ".join(f"{name} {getattr(config, name)}" for name in names)
 
 
-def load_adapter(model: Any, path: str, *, trainable: bool) -> Any:
-    """The model with the adapter of a folder.
+def lasting_name(name: str) -> str:
+    """A model or adapter as it can be found later from anywhere: a folder by its whole path, a hub id as it is."""
+    path = Path(resolve_model_path(name))
+    return str(path.resolve()) if name and path.is_dir() else name
 
-    Raises:
-        UserError: when it cannot be loaded.
-    """
+
+def _trained_on(name: str) -> list[str]:
+    file = Path(name) / "trimtab.json"
+    details: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return [str(each) for each in details.get(MERGED, [])]
+
+
+def _merged(model: Any, names: Sequence[str]) -> Any:
+    for name in names:
+        if is_quantized(model):
+            raise UserError(
+                "this adapter lies on others, which cannot be merged into a quantized base",
+                field="adapter_name_or_path",
+                value=name,
+                hint="Remove quantization_bit, or merge them into the model first.",
+            )
+        model = merge_adapter(_load(model, name, trainable=False, keep_half=True))
+    return model
+
+
+def _load(model: Any, name: str, *, trainable: bool, keep_half: bool) -> Any:
+    folder = Path(name)
     try:
-        # Without is_trainable PEFT loads it frozen, and nothing would train, without an error.
-        return PeftModel.from_pretrained(model, path, is_trainable=trainable)
-    except (OSError, ValueError, RuntimeError) as error:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            if pissa.is_on_changed_base(folder):
+                config, weights = pissa.converted(folder)
+                config.inference_mode = not trainable
+                loaded = get_peft_model(model, config, autocast_adapter_dtype=not keep_half)
+                set_peft_model_state_dict(loaded, weights)
+            else:
+                # Without is_trainable PEFT loads it frozen, and nothing would train, without an error.
+                loaded = PeftModel.from_pretrained(
+                    model, name, is_trainable=trainable, autocast_adapter_dtype=not keep_half
+                )
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        problem = f"the adapter cannot be loaded: {first_line(error)}"
+        raise UserError(problem, field="adapter_name_or_path", value=name) from error
+    if any("missing adapter keys" in str(each.message) for each in told):
         raise UserError(
-            f"the adapter cannot be loaded: {str(error).splitlines()[0]}", field="adapter_name_or_path", value=path
+            "the adapter does not fit this model: it has nothing for some of the layers",
+            field="adapter_name_or_path",
+            value=name,
+            hint="Use it with the model that it was trained on.",
+        )
+    return loaded
+
+
+def _new_adapter(model: Any, recipe: Recipe) -> Any:
+    method = recipe.method.finetuning_type
+    config = adapter_config(recipe, model)
+    try:
+        model = get_peft_model(model, config, autocast_adapter_dtype=not recipe.method.pure_bf16)
+        if method == "lora" and recipe.lora.loftq_init and not is_blueprint(model):
+            replace_lora_weights_loftq(model, str(recipe_model_folder(recipe)))
+    except (ValueError, TypeError, RuntimeError, NotImplementedError, OSError) as error:
+        said = first_line(error)
+        keys = PARAMETERS_OF_SETTINGS[method]
+        field = next((key for setting, key in keys.items() if setting in said), "method.finetuning_type")
+        raise UserError(
+            f"{method} cannot be put on this model: {said}", field=field.partition(".")[2], value=recipe.value(field)
         ) from error
+    if method == "lora" and recipe.lora.pissa_init and not is_blueprint(model):
+        pissa.keep_start(model)
+    return model

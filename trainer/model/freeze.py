@@ -5,13 +5,12 @@ The layer rules are LLaMA-Factory's, so that its settings mean the same here.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from trainer.config import Recipe
 from trainer.errors import UserError
-
-_LAYER = re.compile(r"\.(\d+)\.")
+from trainer.model.added_blocks import added_blocks
+from trainer.model.layers import inside_layer, layer_count, layer_of
 
 
 def freeze_model(model: Any, recipe: Recipe) -> None:
@@ -21,20 +20,22 @@ def freeze_model(model: Any, recipe: Recipe) -> None:
         UserError: when a module name does not exist in this model.
     """
     chosen = recipe.freeze
-    count = int(model.config.get_text_config().num_hidden_layers)
-    layers = _layers(chosen.freeze_trainable_layers, count)
+    if recipe.method.use_llama_pro:
+        layers = added_blocks(model, recipe)
+    else:
+        layers = _layers(chosen.freeze_trainable_layers, layer_count(model))
     inside, outside = _module_names(model)
     modules = list(chosen.freeze_trainable_modules)
     extra = list(chosen.freeze_extra_modules or [])
     _check_names("freeze_trainable_modules", [name for name in modules if name != "all"], inside)
     _check_names("freeze_extra_modules", extra, outside)
     for name, parameter in model.named_parameters():
-        found = _LAYER.search(name)
-        if found is None:
-            parameter.requires_grad_(any(module in name for module in extra))
+        layer = layer_of(name)
+        if layer is None:
+            parameter.requires_grad_(name.split(".")[-2] in extra)
         else:
-            wanted = "all" in modules or any(module in name for module in modules)
-            parameter.requires_grad_(int(found.group(1)) in layers and wanted)
+            wanted = "all" in modules or inside_layer(name) in modules
+            parameter.requires_grad_(layer in layers and wanted)
 
 
 def _layers(number: int, count: int) -> set[int]:
@@ -53,11 +54,10 @@ def _module_names(model: Any) -> tuple[set[str], set[str]]:
     inside: set[str] = set()
     outside: set[str] = set()
     for name, _ in model.named_parameters():
-        found = _LAYER.search(name)
-        if found is None:
+        if layer_of(name) is None:
             outside.add(name.split(".")[-2])
         else:
-            inside.add(name[found.end() :].split(".")[0])
+            inside.add(inside_layer(name))
     return inside, outside
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
 from trainer.errors import UserError
 
@@ -18,17 +18,24 @@ def merge_adapter(model: Any) -> Any:
         UserError: when this kind of adapter cannot be merged.
     """
     name = model.active_adapter
-    if getattr(model.get_base_model(), "quantization_method", None) is not None:
+    kind = str(model.peft_config[name].peft_type.value).lower()
+    if model.peft_config[name].is_prompt_learning:
+        raise UserError(f"an adapter of {kind} changes no weights, so that it cannot be merged into them")
+    if is_quantized(model.get_base_model()):
         model = _on_dequantized_base(model, name)
     try:
-        return model.merge_and_unload(safe_merge=True)
-    except (AttributeError, NotImplementedError, ValueError) as error:
-        kind = model.peft_config[name].peft_type.value
-        raise UserError(f"an adapter of kind {kind} cannot be merged into the weights: {error}") from error
+        return model.merge_and_unload(safe_merge=True, adapter_names=[name])
+    except (NotImplementedError, ValueError, RuntimeError) as error:
+        raise UserError(f"the adapter of {kind} cannot be merged into the weights: {error}") from error
+
+
+def is_quantized(model: Any) -> bool:
+    """Whether the weights of this model are held with few bits."""
+    return getattr(model, "quantization_method", None) is not None
 
 
 def _on_dequantized_base(model: Any, name: str) -> Any:
     config, weights = model.peft_config[name], get_peft_model_state_dict(model, adapter_name=name)
-    merged = PeftModel(model.unload().dequantize(), config, adapter_name=name)
+    merged = get_peft_model(model.unload().dequantize(), config, adapter_name=name)
     set_peft_model_state_dict(merged, weights, adapter_name=name)
     return merged

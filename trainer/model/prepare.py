@@ -1,34 +1,31 @@
-"""From the base model to the model that is trained: the method's choice of parameters, their precision, their count."""
+"""From the base model to the model that is trained: the method's choice of parameters, and their precision."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from trainer.config import Recipe
+from trainer.config.form import ADAPTER_METHODS
+from trainer.model.adapters import add_adapter
+from trainer.model.freeze import freeze_model
+from trainer.model.reward_head import train_head
+from trainer.model.vocabulary import finish_adapter, train_new_rows
 from trainer.run.messages import Say
-
-from .adapters import add_lora
-from .freeze import freeze_model
-from .reward_head import train_head
-from .vocabulary import finish_adapter, train_new_rows
-
-
-@dataclass(frozen=True)
-class ParameterCount:
-    """How many parameters a model has and how many of them are trained."""
-
-    trainable: int
-    total: int
 
 
 def prepare_model(model: Any, recipe: Recipe, say: Say) -> Any:
-    """Apply `finetuning_type`: full, freeze or lora. Trained weights are float32 unless `pure_bf16`."""
+    """Apply `finetuning_type`: all weights, some of them, or an adapter. They are float32 unless `pure_bf16`.
+
+    The model may be one without numbers (torch's meta device).
+
+    Raises:
+        UserError: when the method does not fit this model.
+    """
     method = recipe.method.finetuning_type
-    if method == "lora":
-        model = add_lora(model, recipe, say)
+    if method in ADAPTER_METHODS:
+        model = add_adapter(model, recipe, say)
         finish_adapter(model)
     elif method == "freeze":
         freeze_model(model, recipe)
@@ -40,11 +37,3 @@ def prepare_model(model: Any, recipe: Recipe, say: Say) -> Any:
             if parameter.requires_grad:
                 parameter.data = parameter.data.to(torch.float32)
     return model
-
-
-def count_parameters(model: Any) -> ParameterCount:
-    """Count the model's parameters; tied weights count once."""
-    return ParameterCount(
-        trainable=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
-        total=sum(parameter.numel() for parameter in model.parameters()),
-    )

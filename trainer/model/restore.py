@@ -1,4 +1,4 @@
-"""Putting the weights of a checkpoint back into the model that is trained. Not for adapters: PEFT does that."""
+"""Putting the weights of a checkpoint back into the model that is trained, in the formats that it has."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import set_peft_model_state_dict
+from peft.utils import load_peft_weights
 from safetensors import safe_open
 
 
@@ -19,6 +21,16 @@ def is_stored_as_it_is(model: Any, folder: Path) -> bool:
         with safe_open(file, framework="pt") as opened:
             names |= set(opened.keys())
     return {name for name, _ in model.named_parameters()} <= names
+
+
+def restore_adapters(model: Any, folder: Path) -> None:
+    """Copy every adapter in `folder` into the one of its name on `model`.
+
+    PEFT's own loading would make 16-bit adapters float32.
+    """
+    for name in model.peft_config:
+        place = folder if name == "default" else folder / name
+        set_peft_model_state_dict(model, load_peft_weights(str(place), device="cpu"), adapter_name=name)
 
 
 @torch.no_grad()

@@ -13,6 +13,12 @@ from trainer.config import Severity
 RUN_TEXTS: dict[str, str] = {
     "run_parameters": "{trainable} of {total} parameters are trained ({percent} %)",
     "run_hub_model": "the model is {model} at state {state}, in {folder}",
+    "run_all_trained": "nothing is frozen",
+    "run_trained_parts": "trained: {trained}. Frozen: {frozen}",
+    "run_adapter_trained": "{kind} on {names}, in {count} layers; everything else is frozen",
+    "run_adapter_and_whole_trained": "{kind} on {names}, in {count} layers; {whole} trained whole; everything else is "
+    "frozen",
+    "run_prompt_trained": "{kind}: {count} trained vectors in front of every sequence; the model is frozen",
     "run_on_gpu": "training on {name}",
     "run_on_cpu": "training on the CPU, threads: {threads}",
     "run_one_gpu": "GPU 0 of {count} is used: training on several is not available yet. "
@@ -49,8 +55,7 @@ RUN_TEXTS: dict[str, str] = {
     "run_no_samples": "the sample prompts could not be answered: {error}",
     "run_damaged_left_out": "{names} left out: {reason}",
     "run_nothing_left_to_do": "all {step} steps were done before",
-    "run_adapter_settings_hold": "the settings of adapter {path} hold, not those of the recipe: "
-    "rank {rank}, alpha {alpha}, dropout {dropout}",
+    "run_adapter_settings_hold": "the settings of adapter {path} hold, not those of the recipe: {settings}",
     "run_vocabulary_grown": "new tokens: {count} ({tokens}). The embeddings grow from {before} to {after} rows",
     "run_vocabulary_had_room": "new tokens: {count} ({tokens}). They take rows that the embeddings had to spare: "
     "there are {before}",

@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 from trainer.config import Recipe
 from trainer.data.collate_answers import AnswerRows
 from trainer.errors import UserError
-from trainer.model.adapters import load_adapter
+from trainer.model import pissa
+from trainer.model.adapters import continues_adapter, load_adapters
 from trainer.model.load import load_model
 from trainer.model.vocabulary import grow_vocabulary
 from trainer.run.messages import Say, silent, words
@@ -96,8 +97,10 @@ def make_reference(model: Any, recipe: Recipe, say: Say) -> Reference:
         # Weights of few bits lie where they were quantized.
         in_bits = preference.ref_model_quantization_bit is not None
         return OtherModel(other if in_bits else other.to(model.device))
-    continues = recipe.model.adapter_name_or_path and not recipe.lora.create_new_adapter
-    if isinstance(model, PeftModel) and not continues:
+    # Without its adapter the model is not what it is at the start where the adapter was trained before, and where it
+    # was taken out of the weights.
+    starts_as_base = not continues_adapter(recipe) and not pissa.has_start(model)
+    if isinstance(model, PeftModel) and starts_as_base:
         say("info", words("run_reference_base"))
         return UntunedBase(model)
     copy = FrozenCopy(model)
@@ -106,7 +109,7 @@ def make_reference(model: Any, recipe: Recipe, say: Say) -> Reference:
 
 
 def _load(recipe: Recipe, say: Say) -> Any:
-    """`ref_model` with its adapters merged."""
+    """`ref_model` with its adapters."""
     preference = recipe.preference
     own = recipe.with_values(
         {
@@ -120,9 +123,7 @@ def _load(recipe: Recipe, say: Say) -> Any:
     )
     model = load_model(own, say)
     grow_vocabulary(model, own, silent)
-    for adapter in preference.ref_model_adapters:
-        model = load_adapter(model, adapter, trainable=False).merge_and_unload()
-    return model
+    return load_adapters(model, preference.ref_model_adapters, trainable=False)
 
 
 def _check_vocabulary(other: Any, model: Any, name: str) -> None:

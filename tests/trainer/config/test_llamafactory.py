@@ -275,7 +275,8 @@ def test_unknown_keys_and_wrong_values_are_all_named_with_line_and_near_match(tm
         "Did you mean 'learning_rate' of [train]?",
         "file.yaml:5: data.cutoff_len = 1.5: expected a whole number from 1",
         "file.yaml:3: lora.lora_rank = 'big': expected a whole number from 1 to 4096",
-        "file.yaml:4: method.finetuning_type = 'loar': expected one of lora, oft, freeze, full. Did you mean 'lora'?",
+        "file.yaml:4: method.finetuning_type = 'loar': expected one of lora, oft, freeze, full, "
+        "adalora, vera, loha, lokr, miss, ia3, ln_tuning, prompt_tuning, prefix_tuning. Did you mean 'lora'?",
         "file.yaml:6: train.max_steps = [1]: expected a whole number from -1",
     ]
 

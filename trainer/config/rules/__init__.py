@@ -1,5 +1,6 @@
 """The rules that bind parameters to each other: small pure functions, grouped by subject. Texts are in `messages`."""
 
+from trainer.config.rules.adapters import ADAPTER_RULES
 from trainer.config.rules.availability import AVAILABILITY_RULES
 from trainer.config.rules.base import Rule
 from trainer.config.rules.data import DATA_RULES
@@ -18,6 +19,7 @@ RULES: tuple[Rule, ...] = (
     *METHOD_RULES,
     *OPTIMIZER_RULES,
     *VOCABULARY_RULES,
+    *ADAPTER_RULES,
     *STAGE_RULES,
     *TRAINING_RULES,
     *OUTPUT_RULES,

@@ -83,8 +83,8 @@ MESSAGES: dict[str, str] = {
     "leave most of them so: choose full",
     "upcast_in_float32": "{name} has no effect: everything is computed in float32 already",
     # method
-    "quantization_needs_adapter": "quantization_bit works only with finetuning_type lora or oft, not {method}: choose "
-    "lora or remove quantization_bit",
+    "quantization_needs_adapter": "quantization_bit works only with adapters, such as finetuning_type lora, not "
+    "{method}: choose lora or remove quantization_bit",
     "quantization_and_pissa": "pissa_init takes the weights apart and cannot do so with quantization_bit: turn one off",
     "quantization_and_adapters": "with quantization_bit only one adapter can be used, adapter_name_or_path names "
     "{count}: merge them first, or remove quantization_bit",
@@ -95,8 +95,8 @@ MESSAGES: dict[str, str] = {
     "quantization_device_map_in_training": "quantization_device_map = auto is for chat, not do_train: remove it",
     "quantization_and_fp8": "fp8 and quantization_bit exclude each other: turn one off",
     "pure_bf16_and_upcast": "{upcast} asks for float32, pure_bf16 for bfloat16 alone: turn one off",
-    "adapter_without_adapter_method": "adapter_name_or_path needs finetuning_type lora or oft, not {method}: merge the "
-    "adapter into the model first, or remove it",
+    "adapter_without_adapter_method": "adapter_name_or_path needs a finetuning_type with an adapter, such as lora, not "
+    "{method}: merge the adapter into the model first, or remove it",
     "new_adapter_without_adapter": "create_new_adapter puts a new adapter upon those of adapter_name_or_path, which is "
     "empty: remove create_new_adapter",
     "needs_lora": "{name} is a kind of LoRA and needs finetuning_type lora, not {method}: change one",
@@ -135,12 +135,31 @@ MESSAGES: dict[str, str] = {
     "noise_init: choose desc_init",
     "quantization_and_resize_vocab": "{growing} grows the embeddings, which is known to work with quantization_method "
     "bnb alone, not with {method}: choose bnb",
-    "oft_and_new_tokens": "{growing} needs new embeddings, and oft cannot train single rows of them: choose lora, or "
-    "name embed_tokens and lm_head in additional_target",
+    "adapter_and_new_tokens": "{growing} needs new embeddings, and {method} cannot train single rows of them: choose "
+    "lora, or name embed_tokens and lm_head in additional_target",
     "lora_on_embeddings_with_rows": "{name} trains rows of the embeddings, which cannot have a LoRA matrix too: take "
     "them out of lora_target, or name them in additional_target",
     "rows_in_whole_matrix": "additional_target trains embed_tokens as a whole, so that trainable_tokens adds nothing: "
     "remove one",
+    # adapters
+    "adapter_setting_unknown": "adapter_kwargs: PEFT's {method} has no setting {name}: did you mean {detail}?",
+    "adapter_setting_parameter": "adapter_kwargs: {name} of {method} is the parameter {detail}: set that one",
+    "adapter_setting_refused": "adapter_kwargs: {name} cannot be given to {method}: {detail}",
+    "quantization_and_method": "finetuning_type {method} does not work with quantization_bit: choose lora, or remove "
+    "quantization_bit",
+    "dora_in_8_bits_on_processor": "use_dora does not work with quantization_bit 8 on a CPU: turn it off, or use 4 "
+    "bits",
+    "loftq_without_quantization": "loftq_init makes good for what 4-bit bitsandbytes weights lost, and needs "
+    "quantization_bit 4 with quantization_method bnb: turn it off",
+    "loftq_and_other": "loftq_init and {other} exclude each other: turn one off",
+    "start_and_adapter": "{name} starts a new adapter, and adapter_name_or_path goes on with a trained one: turn it "
+    "off, or set create_new_adapter",
+    "pissa_and_asft": "pissa_init changes the base weights, which use_asft_loss needs as they were: turn one off",
+    "prompts_and_packing": "finetuning_type {method} puts vectors in front of every row, which {name} does not allow: "
+    "turn it off",
+    "prompts_and_stage": "finetuning_type {method} works in the stages pt and sft, not {stage}: choose lora",
+    "prefixes_and_checkpointing": "finetuning_type prefix_tuning does not work with gradient_checkpointing: turn it "
+    "off",
     # stages
     "ppo_without_reward_model": "stage ppo needs reward_model: name the model that gives the rewards",
     "ppo_reward_adapter": "reward_model_type lora puts the reward adapter upon the same base, which needs "

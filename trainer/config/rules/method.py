@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trainer.config.finding import Finding
+from trainer.config.form import ADAPTER_METHODS
 from trainer.config.hardware import Hardware
 from trainer.config.recipe import Recipe
 from trainer.config.rules.base import Rule, error, exclusive
@@ -38,7 +39,7 @@ def quantized_base(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     yield from _bits(recipe, key)
     if quantization.quantization_bit is None:
         return
-    if method not in ("lora", "oft"):
+    if method not in ADAPTER_METHODS:
         fields = (key, "method.finetuning_type")
         yield error("quantization_needs_adapter", *fields, change={"method.finetuning_type": "lora"}, method=method)
     if recipe.lora.pissa_init and method == "lora":
@@ -104,7 +105,7 @@ def kinds_of_lora(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
 
 def pissa(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """PiSSA changes the base weights, which others need as they were."""
-    if not recipe.lora.pissa_init:
+    if not recipe.lora.pissa_init or recipe.method.finetuning_type != "lora":
         return
     off: dict[str, object] = {"lora.pissa_init": False}
     if recipe.method.stage in ("ppo", "kto"):
@@ -171,7 +172,9 @@ def rotation_size(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
 def _adapter_table(recipe: Recipe) -> str | None:
     """The table of the adapter that is trained; None where none is."""
     method = recipe.method.finetuning_type
-    return method if method in ("lora", "oft") else None
+    if method not in ADAPTER_METHODS:
+        return None
+    return "oft" if method == "oft" else "lora"
 
 
 METHOD_RULES: tuple[Rule, ...] = (

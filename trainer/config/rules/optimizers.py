@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trainer.config.finding import Finding
+from trainer.config.form import ADAPTER_METHODS
 from trainer.config.hardware import Hardware
 from trainer.config.recipe import Recipe
 from trainer.config.rules.base import Rule, error, exclusive, warning
@@ -99,7 +100,7 @@ def whole_weights(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
         keys.append("train.optim")
     for key in keys:
         name = recipe.train.optim if key == "train.optim" else key.partition(".")[2]
-        if method in ("lora", "oft"):
+        if method in ADAPTER_METHODS:
             fields = (key, "method.finetuning_type")
             change: dict[str, object] = {"method.finetuning_type": "full"}
             yield error("optimizer_needs_whole_weights", *fields, change=change, optimizer=name, method=method)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trainer.config.finding import Finding
+from trainer.config.form import ADAPTER_METHODS, PROMPT_METHODS
 from trainer.config.hardware import Hardware
 from trainer.config.recipe import Recipe
 from trainer.config.rules.base import Rule, error, warning
@@ -56,16 +57,17 @@ def quantized_base(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
 
 
 def methods_without_rows(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
-    """Only LoRA trains single rows: OFT needs the matrices named that hold the new ones."""
-    growing = recipe.model.adding_tokens
-    if (
-        recipe.method.finetuning_type != "oft"
-        or growing is None
-        or set(_EMBEDDINGS) & set(recipe.oft.additional_target)
-    ):
+    """Only LoRA trains single rows: other adapters need the matrices named that hold the new ones."""
+    growing, method = recipe.model.adding_tokens, recipe.method.finetuning_type
+    if growing is None or method == "lora" or method not in ADAPTER_METHODS:
         return
-    fields = (f"model.{growing}", "method.finetuning_type", "oft.additional_target")
-    yield error("oft_and_new_tokens", *fields, change={"method.finetuning_type": "lora"}, growing=growing)
+    table = "oft" if method == "oft" else "lora"
+    whole = recipe.oft.additional_target if table == "oft" else recipe.lora.additional_target
+    if set(_EMBEDDINGS) & set(whole) and method not in PROMPT_METHODS:
+        return
+    fields = (f"model.{growing}", "method.finetuning_type", f"{table}.additional_target")
+    change: dict[str, object] = {"method.finetuning_type": "lora"}
+    yield error("adapter_and_new_tokens", *fields, change=change, growing=growing, method=method)
 
 
 def single_rows(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:

@@ -4,8 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trainer.config.form import IN_SFT, Condition, Form
+from trainer.config.form import IN_SFT, WITH_ADAPTER, WITH_LLAMA_PRO, Condition, Form
 from trainer.config.tables.base import Table
+from trainer.config.tables.inputs_outputs import JsonTable
 
 LATER = Form("advanced", available=False)
 RARE = Form(available=False)
@@ -25,16 +26,37 @@ class MethodTable(Table):
     reward model, `dpo` from pairs of better and worse answers, `kto` from answers marked good or bad."""
 
     finetuning_type: Annotated[
-        Literal["lora", "oft", "freeze", "full"], Form("basic", available_choices=("lora", "freeze", "full"))
+        Literal[
+            "lora",
+            "oft",
+            "freeze",
+            "full",
+            "adalora",
+            "vera",
+            "loha",
+            "lokr",
+            "miss",
+            "ia3",
+            "ln_tuning",
+            "prompt_tuning",
+            "prefix_tuning",
+        ],
+        Form("basic"),
     ] = "lora"
-    """Which weights change: `lora` adds small matrices and trains only them (least memory), `oft` rotates, `freeze`
-    trains some layers, `full` trains everything (about eight times the memory of lora)."""
+    """Which weights change: `lora` adds small matrices and trains only them (least memory), `freeze` trains some
+    layers, `full` trains everything (about eight times the memory of lora). More adapters: `oft` rotates, `adalora`
+    moves rank to where it is needed, `vera`, `loha`, `lokr` and `miss` build their matrices otherwise, `ia3` scales
+    outputs, `ln_tuning` trains the norms, `prompt_tuning` and `prefix_tuning` put trained vectors in front."""
+
+    adapter_kwargs: Annotated[JsonTable | None, Form(when=(WITH_ADAPTER,))] = None
+    """More settings of the adapter, by the names of PEFT's configuration, as an inline table: for lora
+    `{ rank_pattern = { q_proj = 16 } }`, for adalora `{ tinit = 50 }`, for prompts `{ num_virtual_tokens = 20 }`."""
 
     pure_bf16: Annotated[bool, Form("advanced")] = False
     """Hold weights, gradients and optimizer state in bfloat16 alone: half the memory, small updates may be lost."""
 
-    use_llama_pro: Annotated[bool, LATER] = False
-    """Train only the blocks that were added to an expanded model (LLaMA Pro)."""
+    use_llama_pro: Annotated[bool, Form("advanced", when=(WITH_LLAMA_PRO,))] = False
+    """Train only the blocks that `trimtab expand` added to a model (LLaMA Pro)."""
 
     use_adam_mini: Annotated[bool, Form("advanced")] = False
     """Use the Adam-mini optimizer, with one learning rate per block: about half of Adam's memory."""

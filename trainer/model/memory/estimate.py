@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainer.config import Recipe
+from trainer.config.form import ADAPTER_METHODS
 from trainer.errors import UserError
 from trainer.model.load import compute_dtype
 from trainer.model.memory.batch import Batch, batch_of
@@ -123,7 +124,7 @@ def _by_part(
     if recipe.train.sample_prompts:
         answering = whole.state - whole.gradients + _cache_bytes(config, compute_dtype(recipe).itemsize)
     peak = max(step, whole.evaluation, answering)
-    is_adapter = recipe.method.finetuning_type in ("lora", "oft")
+    is_adapter = recipe.method.finetuning_type in ADAPTER_METHODS
     return MemoryEstimate(
         frozen_weights=whole.frozen_weights,
         trained_weights=whole.trained_weights,

@@ -1,5 +1,6 @@
 """At least one recipe for every rule, that breaks it."""
 
+from tests.trainer.config.rule_cases.adapters import ADAPTER_CASES
 from tests.trainer.config.rule_cases.case import TWO_GPUS, Case
 from tests.trainer.config.rule_cases.data import DATA_CASES
 from tests.trainer.config.rule_cases.loading import LOADING_CASES
@@ -13,6 +14,7 @@ CASES: tuple[Case, ...] = (
     *DATA_CASES,
     *LOADING_CASES,
     *METHOD_CASES,
+    *ADAPTER_CASES,
     *OPTIMIZER_CASES,
     *VOCABULARY_CASES,
     *TRAINING_CASES,

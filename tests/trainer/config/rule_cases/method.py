@@ -5,7 +5,7 @@ from tests.trainer.config.rule_cases.case import OLD_GPU, ZERO3, Case, case
 METHOD_CASES: tuple[Case, ...] = (
     case(
         "quantization_needs_adapter",
-        "quantization_bit works only with finetuning_type lora or oft, not full",
+        "quantization_bit works only with adapters, such as finetuning_type lora, not full",
         quantization__quantization_bit=4,
         method__finetuning_type="full",
     ),
@@ -79,7 +79,7 @@ METHOD_CASES: tuple[Case, ...] = (
     ),
     case(
         "adapter_without_adapter_method",
-        "adapter_name_or_path needs finetuning_type lora or oft, not freeze",
+        "adapter_name_or_path needs a finetuning_type with an adapter, such as lora, not freeze",
         model__adapter_name_or_path=["a"],
         method__finetuning_type="freeze",
     ),

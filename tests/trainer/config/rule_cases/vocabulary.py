@@ -35,7 +35,7 @@ VOCABULARY_CASES: tuple[Case, ...] = (
         model__add_tokens=["a"],
     ),
     case(
-        "oft_and_new_tokens",
+        "adapter_and_new_tokens",
         "add_special_tokens needs new embeddings, and oft cannot train single rows",
         method__finetuning_type="oft",
         model__add_special_tokens=["<a>"],
