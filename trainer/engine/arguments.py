@@ -14,6 +14,7 @@ import torch
 from trainer.config import Recipe
 from trainer.engine.optimizers.create import is_made_here
 from trainer.errors import UserError
+from trainer.model.checkpointing import checkpointing_settings
 
 # Ours to do, or ours to decide, however they stand in the table.
 _OURS = {
@@ -64,7 +65,7 @@ def training_arguments(kind: type, recipe: Recipe, folder: Path, **stage: Any) -
         push_to_hub=False,
         use_cpu=not torch.cuda.is_available(),
         gradient_checkpointing=_checkpointing(recipe),
-        gradient_checkpointing_kwargs=_checkpointing_settings(recipe),
+        gradient_checkpointing_kwargs=checkpointing_settings(recipe),
         include_num_input_tokens_seen="no",
         dataloader_pin_memory=torch.cuda.is_available() and table.dataloader_pin_memory is not False,
         per_device_eval_batch_size=table.per_device_eval_batch_size or table.per_device_train_batch_size,
@@ -95,9 +96,3 @@ def _checkpointing(recipe: Recipe) -> bool:
     asked = recipe.train.gradient_checkpointing
     # On the CPU memory is plentiful and time is not.
     return torch.cuda.is_available() if asked is None else asked
-
-
-def _checkpointing_settings(recipe: Recipe) -> dict[str, bool]:
-    settings = {"use_reentrant": recipe.model.use_reentrant_gc}
-    # Without a GPU what is kept lies in the machine's memory as it is.
-    return {**settings, "offload": True} if recipe.model.use_unsloth_gc and torch.cuda.is_available() else settings

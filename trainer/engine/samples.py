@@ -25,7 +25,8 @@ def sample_answers(trainer: Any, session: RunSession, prompts: list[str]) -> Non
     model.eval()
     devices = [model.device] if model.device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices=devices), torch.no_grad():
+        # An adapter's base generates by itself, outside of what the trainer wraps around its forward pass.
+        with torch.random.fork_rng(devices=devices), torch.no_grad(), trainer.accelerator.autocast():
             for prompt in prompts:
                 started = time.perf_counter()
                 inputs = tokenizer.apply_chat_template(
