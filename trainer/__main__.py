@@ -9,6 +9,8 @@ import tomllib
 from dataclasses import asdict
 from pathlib import Path
 
+from trainer.hub_kernels import hide_hub_kernels
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one worker; returns its exit code."""
@@ -23,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     verbs.add_parser("score", help="a reward model, a prompt and answers as JSON on stdin, their numbers on stdout")
     verbs.add_parser("estimate", help="a resolved recipe as TOML on stdin, its memory as JSON on stdout")
     arguments = parser.parse_args(argv)
+    hide_hub_kernels()
     if arguments.verb == "train":
         from trainer.training import train as run_training
 

@@ -82,8 +82,10 @@ class ChatClient:
             self.close()
             self._worker = WorkerProcess(self._command, "chat")
 
-    def load(self, target: ChatTarget) -> Loaded:
+    def load(self, target: ChatTarget, loading: Mapping[str, object] | None = None) -> Loaded:
         """Load a model and wait until it is there, starting the worker if need be.
+
+        `loading` says how (`infer_dtype`, `quantization_bit` ...), in the place of what a checkpoint says itself.
 
         Raises:
             UserError: the worker refused, or ended.
@@ -93,6 +95,8 @@ class ChatClient:
         wanted: dict[str, object] = {"model": target.model, "adapter": target.adapter}
         if target.base is not None:
             wanted["base"] = target.base
+        if loading:
+            wanted["loading"] = dict(loading)
         with self._living().request("load", wanted) as replies:
             reply = next(reply for reply in replies if reply.get("event") == "loaded")
         self._loaded = Loaded(

@@ -17,6 +17,9 @@ stop = threading.Event()
 output_lock = threading.Lock()
 
 
+loading: dict[str, Any] = {}
+
+
 def say(**event: Any) -> None:
     with output_lock:
         print(json.dumps(event, ensure_ascii=False), flush=True)
@@ -32,9 +35,11 @@ def answer(request: dict[str, Any]) -> None:
         say(event="error", id=number, text="the model\ncannot do this")
         return
     name = "tuned" if request["adapter"] else "base"
-    whole = {"settings": json.dumps(request["settings"]), "messages": json.dumps(messages, ensure_ascii=False)}.get(
-        prompt, f"{name}: {prompt}"
-    )
+    whole = {
+        "loading": json.dumps(loading),
+        "settings": json.dumps(request["settings"]),
+        "messages": json.dumps(messages, ensure_ascii=False),
+    }.get(prompt, f"{name}: {prompt}")
     started, said = time.monotonic(), ""
     pieces = iter(lambda: "word ", None) if prompt.startswith("slow") else iter([whole[:4], whole[4:]])
     count = 0
@@ -58,6 +63,8 @@ def answer(request: dict[str, Any]) -> None:
 
 
 def load(request: dict[str, Any]) -> None:
+    loading.clear()
+    loading.update(request.get("loading") or {})
     if "missing" in request["model"]:
         say(event="error", id=request["id"], text=f"{request['model']}: no such model")
         return

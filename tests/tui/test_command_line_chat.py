@@ -64,6 +64,14 @@ def test_settings_and_system_prompt_reach_the_worker(world: World) -> None:
     assert messages == [{"role": "system", "content": "be brief"}, {"role": "user", "content": "messages"}]
 
 
+def test_how_the_model_is_loaded_reaches_the_worker(world: World) -> None:
+    write_run(world.runs_folder / "one", steps=10)
+    words = ("infer_dtype=bfloat16", "quantization_bit=4", "use_kv_cache=false", "temperature=0.5")
+    loading = json.loads(world.trimtab("chat", "one", "--prompt", "loading", *words).out)
+    assert loading == {"infer_dtype": "bfloat16", "quantization_bit": 4, "use_kv_cache": False}
+    assert json.loads(world.trimtab("chat", "one", "--prompt", "loading").out) == {}
+
+
 @pytest.mark.parametrize("word", ["temprature=1", "lora_rank=4", "temperature=hot", "temperature"])
 def test_a_wrong_setting_is_one_line(world: World, word: str) -> None:
     write_run(world.runs_folder / "one", steps=10)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import AutoTokenizer, GenerationConfig
 
 from trainer.config import resolve_model_path
@@ -17,6 +18,7 @@ from trainer.data.remote_code import runs_code
 from trainer.errors import UserError
 from trainer.model.adapters import adapter_chain, load_adapters
 from trainer.model.loading_record import LoadingRecord
+from trainer.model.spread import main_device
 from trainer.model.vocabulary import fit_vocabulary
 
 from .placing import load_base
@@ -39,6 +41,11 @@ class LoadedModel:
     def has_base(self) -> bool:
         """Whether there is an untuned base to compare with."""
         return self.has_adapter or self.base_path is not None
+
+    @property
+    def device(self) -> torch.device:
+        """Where a prompt has to be."""
+        return main_device()
 
     def tuned(self) -> tuple[Any, AbstractContextManager[Any]]:
         """The tuned model, and the context to generate in."""

@@ -16,6 +16,7 @@ from trainer.data.remote_code import runs_code
 from trainer.model.load import Place, load_weights, read_config
 from trainer.model.loading_record import LoadingRecord
 from trainer.model.quantization import prepare_stored
+from trainer.model.spread import main_device
 from trainer.model.threads import choose_threads
 
 # Beside the weights: activations and the cache of keys and values.
@@ -38,13 +39,15 @@ def load_base(name: str, record: LoadingRecord, *, scores: bool = False) -> Any:
         record.rope.apply(config)
     stored = stored_quantization(config.to_dict())
     if stored is not None:
-        prepare_stored(stored)
+        prepare_stored(stored, config)
     quantized = stored is not None or record.quantization is not None
-    spread = record.spread or (not quantized and not _fits(folder, dtype, free_memory()))
-    place = Place(
-        device_map="auto" if spread else {"": "cuda:0" if torch.cuda.is_available() else "cpu"},
-        offload_folder=record.offload_folder if spread else None,
-    )
+    fits = quantized or _fits(folder, dtype, free_memory())
+    if record.spread:
+        place = Place("auto", record.offload_folder)
+    elif fits:
+        place = Place({"": main_device()})
+    else:
+        place = Place("auto", record.offload_folder, _room())
     kind = AutoModelForSequenceClassification if scores else AutoModelForCausalLM
     model = load_weights(str(folder), config, dtype, None, record.quantization, place, kind=kind, trust=trust)
     choose_threads(model.num_parameters())
@@ -65,7 +68,18 @@ def free_memory() -> int:
     """Bytes that are free on the first GPU, else in memory."""
     if torch.cuda.is_available():
         return int(torch.cuda.mem_get_info(0)[0])
+    return memory_left()
+
+
+def memory_left() -> int:
+    """Bytes of the machine's memory that are free."""
     return int(psutil.virtual_memory().available)
+
+
+def _room() -> dict[int | str, int]:
+    """What may be filled with weights: the first GPU, if there is one, and the memory; the rest goes to the disk."""
+    room: dict[int | str, int] = {"cpu": int(memory_left() / _ROOM)}
+    return {0: int(free_memory() / _ROOM), **room} if torch.cuda.is_available() else room
 
 
 def _fits(folder: Path, dtype: torch.dtype, free: int) -> bool:

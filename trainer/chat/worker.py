@@ -92,7 +92,7 @@ class ChatWorker:
             event="loaded",
             id=request.get("id"),
             name=loaded.name,
-            device=str(loaded.model.device),
+            device=str(loaded.device),
             has_adapter=loaded.has_base,
         )
 
@@ -109,7 +109,7 @@ class ChatWorker:
         tokenizer = self._loaded.tokenizer
         tuned = request.get("adapter", True)
         model, context = self._loaded.tuned() if tuned else self._loaded.untuned()
-        inputs = encode_prompt(tokenizer, request["messages"], request.get("tools")).to(model.device)
+        inputs = encode_prompt(tokenizer, request["messages"], request.get("tools")).to(self._loaded.device)
         prompt_tokens = int(inputs["input_ids"].shape[1])
         started = time.perf_counter()
         sender = TextSender(tokenizer, lambda text: self._say(event="token", id=request.get("id"), text=text))

@@ -21,6 +21,7 @@ FINDING_TEXTS: dict[str, str] = {
     "template_unknown": "{problem}",
     "model_not_local": "{model} is not on this machine: it will be downloaded at the start and checked then",
     "model_is_quantized": "{model} comes quantized ({method}): an adapter is trained on it as it is",
+    "model_is_unpacked": "{model} comes quantized ({method}): it is unpacked, and an adapter trained on that",
     "model_quantized_needs_adapter": "{model} is quantized ({method}), and quantized weights cannot be trained with "
     "finetuning_type {finetuning_type}: choose lora, or the model in 16 bits",
     "model_quantized_twice": "{model} is quantized already ({method}): remove quantization_bit, or choose the model in "

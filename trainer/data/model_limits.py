@@ -26,14 +26,20 @@ def longest_sequence(folder: Path) -> int | None:
     stated = [config[name] for name in _NAMES if isinstance(config.get(name), int) and config[name] > 0]
     if not stated:
         return None
-    return max(int(stated[0]), _stretched(config.get("rope_scaling")))
+    scaling = config.get("rope_parameters") or config.get("rope_scaling")
+    return max(int(stated[0]), _stretched(scaling, int(stated[0])))
 
 
-def _stretched(scaling: Any) -> int:
+def _stretched(scaling: Any, stated: int) -> int:
     """What a model's own stretching of the position encoding makes of its original length."""
     if not isinstance(scaling, Mapping):
         return 0
+    if isinstance(scaling.get("full_attention"), Mapping):
+        scaling = scaling["full_attention"]
     factor, original = scaling.get("factor"), scaling.get("original_max_position_embeddings")
+    if "dynamic" in (scaling.get("rope_type"), scaling.get("type")):
+        # Its length stays the original one; it is stretched while the model runs.
+        original = stated
     return int(factor * original) if isinstance(factor, int | float) and isinstance(original, int) else 0
 
 

@@ -18,23 +18,26 @@ class StoredQuantization:
 
     method: str
     """As transformers names it: gptq, awq, fp8, mxfp4, bitsandbytes, compressed-tensors ..."""
-    needs: str | None
-    """The package without which it cannot be loaded; None where transformers can do it alone."""
+    needs: tuple[str, ...]
+    """The modules of packages without which it cannot be loaded."""
+    unpacked: bool
+    """Its weights become 16-bit ones when they are loaded."""
 
 
 # What transformers 5.23 imports for each; the others need nothing beside it, or only for speed.
-_PACKAGES = {
-    "gptq": "gptqmodel",
-    "awq": "gptqmodel",
-    "bitsandbytes": "bitsandbytes",
-    "compressed-tensors": "compressed_tensors",
-    "hqq": "hqq",
-    "aqlm": "aqlm",
-    "quanto": "optimum.quanto",
-    "torchao": "torchao",
-    "vptq": "vptq",
-    "auto-round": "auto_round",
+_PACKAGES: dict[str, tuple[str, ...]] = {
+    "gptq": ("optimum", "gptqmodel"),
+    "awq": ("gptqmodel",),
+    "bitsandbytes": ("bitsandbytes",),
+    "compressed-tensors": ("compressed_tensors",),
+    "aqlm": ("aqlm",),
+    "quanto": ("optimum.quanto",),
+    "torchao": ("torchao",),
+    "vptq": ("vptq",),
+    "auto-round": ("auto_round",),
 }
+# Their arithmetic is code that transformers downloads from the hub, and has no gradients.
+_UNPACKED = ("fp8", "mxfp4")
 
 
 def stored_quantization(config: Mapping[str, Any]) -> StoredQuantization | None:
@@ -46,7 +49,7 @@ def stored_quantization(config: Mapping[str, Any]) -> StoredQuantization | None:
     # Older bitsandbytes checkpoints do not name their method.
     in_bits = found.get("load_in_4bit") or found.get("load_in_8bit")
     method = str(found.get("quant_method") or ("bitsandbytes" if in_bits else "unknown"))
-    return StoredQuantization(method, _PACKAGES.get(method))
+    return StoredQuantization(method, _PACKAGES.get(method, ()), unpacked=method in _UNPACKED)
 
 
 def quantization_of_folder(folder: Path) -> StoredQuantization | None:
@@ -64,7 +67,8 @@ def stored_quantization_findings(recipe: Recipe, folder: Path) -> list[Finding]:
     if stored is None or recipe.model.train_from_scratch:
         return []
     name, method = str(recipe.model.model_name_or_path), recipe.method.finetuning_type
-    found = [finding("model_is_quantized", "info", "model.model_name_or_path", model=name, method=stored.method)]
+    text = "model_is_unpacked" if stored.unpacked else "model_is_quantized"
+    found = [finding(text, "info", "model.model_name_or_path", model=name, method=stored.method)]
     if method in ("full", "freeze"):
         fields = ("method.finetuning_type", "model.model_name_or_path")
         change: dict[str, object] = {"method.finetuning_type": "lora"}

@@ -21,6 +21,7 @@ from trainer.model import pissa
 from trainer.model.adapter_config import adapter_config, is_blueprint
 from trainer.model.load import first_line
 from trainer.model.merge import is_quantized, merge_adapter
+from trainer.model.spread import is_spread_out, put_adapter_on_spread_model
 from trainer.run.messages import Say, words
 
 MERGED = "merged_adapters"
@@ -143,6 +144,8 @@ def _load(model: Any, name: str, *, trainable: bool, keep_half: bool) -> Any:
                 config.inference_mode = not trainable
                 loaded = get_peft_model(model, config, autocast_adapter_dtype=not keep_half)
                 set_peft_model_state_dict(loaded, weights)
+            elif is_spread_out(model):
+                loaded = put_adapter_on_spread_model(model, name)
             else:
                 # Without is_trainable PEFT loads it frozen, and nothing would train, without an error.
                 loaded = PeftModel.from_pretrained(

@@ -123,6 +123,9 @@ class Place:
     device_map: Any = None
     """None: into memory, to be moved by whoever loads them."""
     offload_folder: str | None = None
+    """For what goes to the disk."""
+    max_memory: dict[int | str, int] | None = None
+    """Bytes by device that may be filled."""
 
 
 def load_weights(
@@ -153,6 +156,7 @@ def load_weights(
             attn_implementation=attention,
             device_map=None if whole_first else place.device_map,
             offload_folder=place.offload_folder,
+            max_memory=place.max_memory,
             trust_remote_code=trust,
             **more,
         )

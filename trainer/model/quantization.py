@@ -132,21 +132,24 @@ def check_stored(config: Any, recipe: Recipe, say: Say) -> StoredQuantization | 
             value=recipe.quantization.quantization_bit,
             hint="Remove quantization_bit, or choose the model in 16 bits.",
         )
-    prepare_stored(stored)
-    say("info", words("run_model_is_quantized", method=stored.method))
+    text = "run_model_is_unpacked" if stored.unpacked else "run_model_is_quantized"
+    say("info", words(text, method=stored.method))
+    prepare_stored(stored, config)
     return stored
 
 
-def prepare_stored(stored: StoredQuantization) -> None:
-    """Make ready what loads a model that comes quantized.
+def prepare_stored(stored: StoredQuantization, config: Any) -> None:
+    """Make ready what loads a model that comes quantized; `config` is what it will be built from.
 
     Raises:
-        UserError: when its package is missing.
+        UserError: when a package is missing.
     """
-    if stored.needs == "bitsandbytes":
+    for package in stored.needs:
+        require_package(package, "model_name_or_path")
+    if stored.method == "bitsandbytes":
         prepare_bitsandbytes()
-    elif stored.needs is not None:
-        require_package(stored.needs, "model_name_or_path")
+    if stored.unpacked:
+        config.quantization_config["dequantize"] = True
 
 
 def require_package(name: str, field: str) -> None:

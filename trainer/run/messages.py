@@ -36,6 +36,8 @@ RUN_TEXTS: dict[str, str] = {
     "run_attention_shifted": "attention: shifted sparse (shift_attn) in training, full in evaluation and samples",
     "run_quantized": "the base model is quantized ({how}); arithmetic in {dtype}",
     "run_model_is_quantized": "the base model comes quantized ({method})",
+    "run_model_is_unpacked": "the base model comes quantized ({method}); it is unpacked, because its own arithmetic "
+    "has no gradients",
     "run_from_scratch": "training starts from random weights (train_from_scratch)",
     "run_liger": "Liger kernels in the place of the model's own",
     "run_rope": "positions stretched by {kind}, {factor} times: from {longest} tokens, for cutoff_len = {length}",

@@ -13,11 +13,12 @@ from tui.locale import text
 from tui.workers import ChatClient, Token
 
 Messages = list[dict[str, str]]
+_LOADING = {("model", name) for name in ("infer_dtype", "offload_folder", "use_kv_cache")}
 
 
 def chat(arguments: Namespace) -> int:
     """Answer one prompt (`--prompt`, or standard input that is no terminal), or hold a conversation."""
-    settings = generation_settings(arguments.settings)
+    settings, loading = chat_settings(arguments.settings)
     target = find_target(arguments.target)
     if arguments.base and not target.has_base:
         raise UserError(text("command_line.no_base", model=target.model))
@@ -29,7 +30,7 @@ def chat(arguments: Namespace) -> int:
     start: Messages = [{"role": "system", "content": arguments.system}] if arguments.system else []
     client = ChatClient()
     try:
-        loaded = client.load(target)
+        loaded = client.load(target, loading)
         if prompt is not None:
             stream(client, [*start, _user(prompt)], adapter=not arguments.base, settings=settings)
             return 0
@@ -40,28 +41,33 @@ def chat(arguments: Namespace) -> int:
     return 0
 
 
-def generation_settings(words: Sequence[str]) -> dict[str, object]:
-    """The `[generation]` table with the `key=value` words in it, checked by the definition.
+def chat_settings(words: Sequence[str]) -> tuple[dict[str, object], dict[str, object]]:
+    """The `[generation]` table with the `key=value` words in it, and those words that say how to load the model.
 
     Raises:
-        UserError: a word is no setting of that table, or its value is wrong.
+        UserError: a word is neither, or its value is wrong.
     """
     from pydantic import ValidationError
 
     from trainer.config import Recipe, apply_overrides, as_user_error
 
     values = apply_overrides({}, words)
+    loading: dict[str, object] = {}
     for table, content in values.items():
-        if table != "generation":
-            raise UserError(
-                text("command_line.not_generation", key=f"{table}.{next(iter(content))}"),
-                hint=text("command_line.see_generation"),
-            )
+        for name in content:
+            if table not in ("generation", "quantization") and (table, name) not in _LOADING:
+                raise UserError(
+                    text("command_line.not_generation", key=f"{table}.{name}"),
+                    hint=text("command_line.see_generation"),
+                )
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
         raise as_user_error(error) from None
-    return recipe.generation.model_dump(exclude_none=True)
+    for table, content in values.items():
+        if table != "generation":
+            loading.update({name: recipe.value(f"{table}.{name}") for name in content})
+    return recipe.generation.model_dump(exclude_none=True), loading
 
 
 def find_target(word: str | None) -> ChatTarget:

@@ -201,3 +201,26 @@ def test_the_package_that_a_quantized_model_needs_is_named(tiny_model: Path, tmp
 def test_an_auxiliary_loss_needs_experts(tiny_model: Path) -> None:
     with pytest.raises(UserError, match=r"moe_aux_loss_coef = 0.1: this model .qwen3. is no mixture of experts"):
         load(tiny_model, model__moe_aux_loss_coef=0.1)
+
+
+def test_a_model_in_fp8_is_unpacked(tiny_model: Path, tmp_path: Path, told: Told) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(tiny_model, tmp_path / "fp8")
+    packed: dict[str, torch.Tensor] = {}
+    for name, weight in load_file(tiny_model / "model.safetensors").items():
+        packed[name] = weight
+        if "_proj" in name:
+            # One scale for each block of 16 x 16.
+            scale = weight.abs().max() / 448
+            packed[name] = (weight / scale).to(torch.float8_e4m3fn)
+            packed[f"{name}_scale_inv"] = scale.repeat(weight.shape[0] // 16, weight.shape[1] // 16)
+    save_file(packed, folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    stored = {"quant_method": "fp8", "activation_scheme": "dynamic", "weight_block_size": [16, 16]}
+    (folder / "config.json").write_text(json.dumps({**config, "quantization_config": stored}))
+    model = load(folder, told)
+    assert told.words[0].id == "run_model_is_unpacked"
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    difference = (logits(model) - logits(load(tiny_model))).abs().max()
+    assert 0 < difference < 0.1
