@@ -1,4 +1,4 @@
-"""The worker processes, `python -m trainer <verb>`: train, chat, score, preflight, estimate. Not the command line."""
+"""The worker processes, `python -m trainer <verb>`: train, chat, data, score and what looks at a recipe."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     verbs.add_parser("data", help="answer requests about data sets, JSON lines on stdin and stdout")
     verbs.add_parser("preflight", help="a recipe as TOML on stdin, its findings as JSON on stdout")
     verbs.add_parser("score", help="a reward model, a prompt and answers as JSON on stdin, their numbers on stdout")
+    verbs.add_parser("inspect", help="answer requests for estimates, JSON lines on stdin and stdout")
     verbs.add_parser("estimate", help="a resolved recipe as TOML on stdin, its memory as JSON on stdout")
     arguments = parser.parse_args(argv)
     hide_hub_kernels()
@@ -38,6 +39,10 @@ def main(argv: list[str] | None = None) -> int:
         from trainer.data.worker import serve as serve_data
 
         return serve_data()
+    if arguments.verb == "inspect":
+        from trainer.inspecting import serve as serve_inspect
+
+        return serve_inspect()
     if arguments.verb == "estimate":
         return _estimate()
     if arguments.verb == "score":
@@ -48,15 +53,16 @@ def main(argv: list[str] | None = None) -> int:
 def _estimate() -> int:
     from trainer.config import Recipe
     from trainer.errors import UserError
-    from trainer.estimate import answer, training_device
+    from trainer.estimate import answer, training_devices
 
-    recipe = Recipe.model_validate(tomllib.loads(sys.stdin.read()))
+    asked = tomllib.loads(sys.stdin.read())
+    length = asked.pop("longest_row", None)
     try:
-        told = answer(recipe, training_device())
+        told = answer(Recipe.model_validate(asked), training_devices(), length=length, download=True)
     except UserError as error:
         json.dump({"error": str(error)}, sys.stdout)
         return 0
-    json.dump({**asdict(told), "total": told.memory.total, "verdict": told.verdict}, sys.stdout)
+    json.dump(told.to_json(), sys.stdout)
     return 0
 
 

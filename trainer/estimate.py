@@ -1,31 +1,28 @@
-"""The answer to "will it fit?" on this machine: the memory of a recipe, what is free, and what would make it smaller.
+"""The answer to "will it fit?" on this machine: the memory of a recipe, what is free, what would make it smaller, the
+disk that checkpoints need, and the speed of earlier runs.
 
-`python -m trainer estimate` prints it as JSON. Not for the estimate itself (`trainer.model.memory`).
+`python -m trainer estimate` prints it as JSON, `python -m trainer inspect` answers it again and again. Not for the
+estimate itself (`trainer.model.memory`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from trainer.config import Recipe
-from trainer.errors import UserError
+from trainer.advice import Saving, ranked, savings
+from trainer.config import Hardware, Recipe
+from trainer.config.hardware import visible
 from trainer.model.memory import Device, MemoryEstimate, estimate_memory
-from trainer.run import telemetry
+from trainer.paths import runs_folder
+from trainer.run import run_place, telemetry
+from trainer.run.speeds import CPU, Speed, earlier_speed
 
 # Above this share of the free memory a run may still fail: the estimate has an error of a few per cent.
 _TIGHT = 0.92
-_SHORTEST_CUTOFF = 512
-
-
-@dataclass(frozen=True)
-class Saving:
-    """A change of the recipe that needs less memory."""
-
-    change: Mapping[str, object]
-    """Dotted keys and their new values."""
-    total: int
-    """Bytes that are needed then."""
 
 
 @dataclass(frozen=True)
@@ -34,42 +31,83 @@ class Answer:
 
     memory: MemoryEstimate
     device: Device
+    """The one that the run would take."""
+    others: tuple[Device, ...] = ()
+    """Further GPUs of this machine."""
     savings: tuple[Saving, ...] = ()
-    """Empty when it fits."""
+    """Empty when it fits. Best first."""
+    disk_free: int | None = None
+    """Bytes where the run would be written."""
+    speed: Speed | None = None
+    """Of an earlier run like this one."""
 
     @property
     def verdict(self) -> str:
         """`fits`, `tight`, `no`, or `unknown` when the driver does not say what is free."""
         return _verdict(self.memory.total, self.device)
 
+    def to_json(self) -> dict[str, Any]:
+        """As the workers tell it."""
+        told = asdict(self)
+        told["memory"]["checkpoint"] = self.memory.checkpoint
+        told["device"]["used"] = self.device.used
+        return {**told, "total": self.memory.total, "tensors": self.memory.tensors, "verdict": self.verdict}
 
-def training_device() -> Device:
-    """The GPU that a run would take, else the processor with this machine's memory."""
+
+def training_devices() -> tuple[Device, ...]:
+    """The GPU that a run would take, then the further ones; else the processor with this machine's memory."""
     seen = telemetry.sample()
-    if seen.gpus:
-        gpu = seen.gpus[0]
-        return Device(gpu.name, True, gpu.memory_total, _free(gpu.memory_total, gpu.memory_used))
-    return Device("CPU", False, seen.memory_total, _free(seen.memory_total, seen.memory_used))
+    if Hardware.detect().cuda and seen.gpus:
+        return tuple(
+            Device(gpu.name, True, gpu.memory_total, _free(gpu.memory_total, gpu.memory_used), gpu.index)
+            for gpu in visible(seen.gpus, os.environ.get("CUDA_VISIBLE_DEVICES"))
+        )
+    return (Device(CPU, False, seen.memory_total, _free(seen.memory_total, seen.memory_used)),)
 
 
-def answer(recipe: Recipe, device: Device, *, length: int | None = None) -> Answer:
-    """The estimate for a resolved recipe; where it does not fit well, with the changes that would help, best first.
+def answer(recipe: Recipe, devices: Sequence[Device], *, length: int | None = None, download: bool = False) -> Answer:
+    """The whole answer for a resolved recipe; `length` is the longest row where it is known. `download`: the
+    configuration of a model of a hub may be fetched.
 
     Raises:
         UserError: when the model's configuration cannot be read, or the method does not fit the model.
     """
-    memory = estimate_memory(recipe, is_gpu=device.is_gpu, length=length)
-    if _verdict(memory.total, device) in ("fits", "unknown"):
-        return Answer(memory, device)
-    savings = []
-    for change in _changes(recipe):
-        try:
-            total = estimate_memory(_changed(recipe, change), is_gpu=device.is_gpu, length=length).total
-        except UserError:
-            continue  # this change does not suit the model
-        if total < memory.total:
-            savings.append(Saving(change, total))
-    return Answer(memory, device, tuple(sorted(savings, key=lambda saving: saving.total)))
+    first = first_answer(recipe, devices, length=length, download=download)
+    found = ranked([*ways_out(recipe, first, length=length)])
+    return Answer(first.memory, first.device, first.others, tuple(found), first.disk_free, first.speed)
+
+
+def first_answer(
+    recipe: Recipe, devices: Sequence[Device], *, length: int | None = None, download: bool = False
+) -> Answer:
+    """All but the savings, which take as long again each.
+
+    Raises:
+        UserError: as `answer`.
+    """
+    device, *others = devices
+    memory = estimate_memory(recipe, is_gpu=device.is_gpu, length=length, download=download)
+    folder, _ = run_place(recipe)
+    place = folder or runs_folder()
+    while not place.exists():
+        place = place.parent
+    try:
+        disk_free = shutil.disk_usage(place).free
+    except OSError:
+        disk_free = None
+    return Answer(memory, device, tuple(others), (), disk_free, earlier_speed(recipe, device.name))
+
+
+def ways_out(recipe: Recipe, told: Answer, *, length: int | None = None) -> Iterator[Saving]:
+    """The changes that would make it fit, one by one as they are found; none when it fits."""
+    if told.device.free is None or told.verdict == "fits":
+        return
+    is_gpu = told.device.is_gpu
+    hardware = Hardware.detect()
+    room = int(_TIGHT * told.device.free)
+    yield from savings(
+        recipe, told.memory, room, hardware, lambda changed: estimate_memory(changed, is_gpu=is_gpu, length=length)
+    )
 
 
 def _verdict(total: int, device: Device) -> str:
@@ -78,34 +116,6 @@ def _verdict(total: int, device: Device) -> str:
     if total > device.free:
         return "no"
     return "tight" if total > _TIGHT * device.free else "fits"
-
-
-def _changes(recipe: Recipe) -> Iterator[dict[str, object]]:
-    """What may be changed, the harmless things first."""
-    train = recipe.train
-    if not train.gradient_checkpointing:
-        yield {"model.disable_gradient_checkpointing": False, "train.gradient_checkpointing": True}
-    batch = train.per_device_train_batch_size
-    if batch > 1 and batch % 2 == 0:
-        # The same effective batch, the same loss.
-        yield {
-            "train.per_device_train_batch_size": batch // 2,
-            "train.gradient_accumulation_steps": 2 * train.gradient_accumulation_steps,
-        }
-    if recipe.data.cutoff_len > _SHORTEST_CUTOFF:
-        yield {"data.cutoff_len": max(_SHORTEST_CUTOFF, recipe.data.cutoff_len // 2)}
-    if recipe.method.finetuning_type in ("full", "freeze"):
-        yield {"method.finetuning_type": "lora"}
-    if recipe.method.finetuning_type == "full" and train.optim == "adamw_torch":
-        yield {"train.optim": "adafactor"}
-
-
-def _changed(recipe: Recipe, change: Mapping[str, object]) -> Recipe:
-    values = recipe.model_dump()
-    for key, value in change.items():
-        table, _, name = key.partition(".")
-        values[table][name] = value
-    return Recipe.model_validate(values)
 
 
 def _free(total: int | None, used: int | None) -> int | None:

@@ -14,5 +14,7 @@ from tests.tui.cockpit_world import own_folders, speaking
 def runs_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """English, and nothing of the user's is read or written; gives the runs folder."""
     monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+    # A worker with torch for each test that opens Setup would take seconds: those about it have a fake one.
+    monkeypatch.setattr("tui.screens.setup.ESTIMATE_DELAY", 3600.0)
     with speaking("en"):
         yield own_folders(tmp_path, monkeypatch)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+_Gpu = TypeVar("_Gpu")
 
 # Compute capability 8.0 (Ampere) is the first with bfloat16.
 _FIRST_BF16_CAPABILITY = 8
@@ -61,7 +65,7 @@ def _gpu_capabilities() -> list[int]:
         return []
     finally:
         pynvml.nvmlShutdown()
-    return _visible(majors, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    return visible(majors, os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 def _torch_has_cuda() -> bool:
@@ -73,15 +77,15 @@ def _torch_has_cuda() -> bool:
     return not file.is_file() or not re.search(r"^cuda\b.*=\s*None\s*$", file.read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def _visible(majors: list[int], variable: str | None) -> list[int]:
+def visible(gpus: Sequence[_Gpu], variable: str | None) -> list[_Gpu]:
     """Those of the GPUs that CUDA_VISIBLE_DEVICES leaves; names other than numbers (UUIDs) count as the first ones."""
     if variable is None:
-        return majors
-    chosen: list[int] = []
+        return list(gpus)
+    chosen: list[_Gpu] = []
     for position, entry in enumerate(part.strip() for part in variable.split(",") if part.strip()):
         index = int(entry) if entry.lstrip("-").isdigit() else position
         # CUDA stops at the first entry that names no GPU.
-        if not 0 <= index < len(majors):
+        if not 0 <= index < len(gpus):
             break
-        chosen.append(majors[index])
+        chosen.append(gpus[index])
     return chosen

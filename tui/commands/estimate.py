@@ -1,6 +1,7 @@
-"""`trimtab estimate`: will the training fit into the memory of this machine, and what would make it fit.
+"""`trimtab estimate`: will the training fit into memory and on the disk, how long will it take, and what would make it
+fit.
 
-The estimate needs torch, so a worker makes it (`python -m trainer estimate`). Not for time and price.
+The estimate needs torch, so a worker makes it (`python -m trainer estimate`). Not for measuring (`probe`).
 """
 
 from __future__ import annotations
@@ -9,48 +10,60 @@ import json
 import subprocess
 import sys
 from argparse import Namespace
+from collections.abc import Mapping
 from typing import Any
 
 import tomlkit
 
-from trainer.config import Hardware, load_preset, resolve
+from trainer.config import Hardware, Recipe, load_preset, resolve
+from trainer.data import preflight
 from trainer.errors import UserError
 from tui.commands import output
-from tui.commands.check import print_findings
 from tui.forms.entry import toml_text
+from tui.forms.outlook import PARTS, Forecast, Outlook, forecast, outlook
+from tui.forms.preflight import DataSize, size_of_findings
+from tui.forms.summary import RunPlan, plan_of
 from tui.locale import text
+from tui.widgets.measures import count, duration, size
+from tui.worker_process import worker_environment
 
-_PARTS = ("frozen_weights", "trained_weights", "gradients", "optimizer", "activations", "logits", "update", "overhead")
 _COLOURS = {"fits": "green", "tight": "yellow", "no": "red", "unknown": "dim"}
 _BAR = 30
 _GIBI = 2**30
 
 
 def estimate(arguments: Namespace) -> int:
-    """Print the memory by part and the verdict; exit 1 when it does not fit."""
-    found = ask_worker(arguments.preset, arguments.settings)
+    """Print memory by part, verdict, steps, disk, time and price; exit 1 when it does not fit."""
+    recipe = resolve(load_preset(arguments.preset, arguments.settings).recipe, Hardware.detect()).recipe
+    data = size_of_findings(preflight(recipe))
+    found = ask_worker(recipe, data.longest)
+    seen = outlook(found)
+    planned = plan_of(recipe, data.rows, data.tokens)
+    told = forecast(planned, seen, recipe.train.price_per_hour)
     if arguments.json:
-        output.print_json(found)
+        output.print_json({**found, **_forecast_json(planned, data, told)})
     else:
-        _print(found)
-    return 1 if found["verdict"] == "no" else 0
+        _print_memory(seen)
+        _print_forecast(planned, seen, told)
+    return 1 if seen.verdict == "no" else 0
 
 
-def ask_worker(preset: str, settings: list[str]) -> dict[str, Any]:
-    """The worker's answer for a preset with `key=value` words.
+def ask_worker(recipe: Recipe, longest_row: int | None) -> dict[str, Any]:
+    """The worker's answer for a resolved recipe.
 
     Raises:
-        UserError: the preset cannot be read, or the worker refused; its own words.
+        UserError: the worker refused; its own words.
     """
-    loaded = load_preset(preset, settings)
-    print_findings([finding for finding in loaded.findings if finding.severity != "info"], to_errors=True)
-    recipe = resolve(loaded.recipe, Hardware.detect()).recipe
+    asked: dict[str, Any] = recipe.model_dump(mode="json", exclude_none=True)
+    if longest_row is not None:
+        asked = {"longest_row": longest_row, **asked}
     done = subprocess.run(
         [sys.executable, "-P", "-m", "trainer", "estimate"],
-        input=tomlkit.dumps(recipe.model_dump(mode="json", exclude_none=True)),
+        input=tomlkit.dumps(asked),
         capture_output=True,
         text=True,
         check=False,
+        env=worker_environment(),
     )
     try:
         found: dict[str, Any] = json.loads(done.stdout)
@@ -62,29 +75,73 @@ def ask_worker(preset: str, settings: list[str]) -> dict[str, Any]:
     return found
 
 
-def _print(found: dict[str, Any]) -> None:
-    memory, device, total = found["memory"], found["device"], found["total"]
-    print(text("estimate.step", batch=memory["batch"], length=memory["length"], layers=memory["layers"]))
-    scale = max(total, device["free"] or 0)
+def _forecast_json(planned: RunPlan, data: DataSize, told: Forecast) -> Mapping[str, object]:
+    return {
+        "rows": data.rows,
+        "longest_row": data.longest,
+        "tokens_per_epoch": planned.tokens_per_epoch,
+        "tokens": planned.tokens,
+        "steps": planned.steps,
+        "epochs": planned.epochs,
+        "saves": planned.saves,
+        "disk": told.disk,
+        "seconds": told.seconds,
+        "price": told.price,
+    }
+
+
+def _print_memory(seen: Outlook) -> None:
+    print(text("estimate.step", batch=seen.batch, length=seen.length, layers=seen.layers))
+    scale = max(seen.total, seen.device.free or 0)
     facts = output.Facts()
-    for part in _PARTS:
-        facts.add(text(f"estimate.{part}"), _line(memory[part], scale))
-    facts.add(text("estimate.total"), _line(total, scale))
-    free = device["free"]
+    for part in PARTS:
+        if seen.parts[part] or part not in ("update", "evaluation"):
+            facts.add(text(f"estimate.{part}"), _line(seen.parts[part], scale))
+    facts.add(text("estimate.total"), _line(seen.total, scale))
+    free = seen.device.free
     room = text("estimate.unknown_free") if free is None else _line(free, scale)
-    facts.add(text("estimate.free", device=device["name"]), room)
+    facts.add(text("estimate.free", device=seen.device.name), room)
+    if seen.device.used is not None and seen.device.is_gpu:
+        facts.add(text("estimate.others_use"), _line(seen.device.used, scale))
     facts.print()
-    if memory["is_formula"]:
+    for other in seen.others:
+        print(text("estimate.other_gpu", index=other.index, device=other.name, free=size(other.free)))
+    if seen.is_formula:
         print(text("estimate.by_formula"))
-    print(output.paint(text(f"estimate.verdict_{found['verdict']}"), _COLOURS[found["verdict"]]))
-    for saving in found["savings"]:
-        words = " ".join(f"{key}={toml_text(value)}" for key, value in saving["change"].items())
-        print(text("estimate.saving", words=words, size=_size(saving["total"])))
+    print(output.paint(text(f"estimate.verdict_{seen.verdict}"), _COLOURS[seen.verdict]))
+    for way in seen.ways_out:
+        words = " ".join(f"{key}={toml_text(value)}" for key, value in way.change.items())
+        print(text("estimate.saving" if way.fits else "estimate.saving_not_enough", words=words, size=_gib(way.total)))
+    if seen.verdict == "no" and not seen.ways_out:
+        print(text("estimate.no_way"))
 
 
-def _line(size: int, scale: int) -> str:
-    return f"{_size(size)} {'█' * round(_BAR * size / scale) if scale else ''}".rstrip()
+def _print_forecast(planned: RunPlan, seen: Outlook, told: Forecast) -> None:
+    facts = output.Facts()
+    if planned.steps is not None:
+        facts.add(text("setup.plan_steps"), count(planned.steps))
+    if planned.tokens is not None:
+        each = "-" if planned.tokens_per_epoch is None else count(planned.tokens_per_epoch)
+        facts.add(text("estimate.tokens"), text("estimate.tokens_of", tokens=count(planned.tokens), epoch=each))
+    facts.add(text("estimate.checkpoint"), size(seen.checkpoint))
+    if told.disk is not None and seen.disk_free is not None:
+        facts.add(text("estimate.disk"), text("estimate.disk_of", need=size(told.disk), free=size(seen.disk_free)))
+    if told.seconds is None:
+        if seen.tokens_per_second is None:
+            facts.add(text("estimate.time"), text("estimate.speed_unknown"))
+    else:
+        key = "estimate.time_after" if seen.speed_is_exact else "estimate.time_about"
+        facts.add(text("estimate.time"), text(key, time=duration(told.seconds), run=seen.speed_of))
+    if told.price is not None:
+        facts.add(text("estimate.price"), f"{told.price:,.2f}")
+    facts.print()
+    if told.disk is not None and seen.disk_free is not None and told.disk > seen.disk_free:
+        print(output.paint(text("estimate.disk_short"), "red"))
 
 
-def _size(size: int) -> str:
-    return f"{size / _GIBI:8.2f} GiB"
+def _line(amount: int, scale: int) -> str:
+    return f"{_gib(amount)} {'█' * round(_BAR * amount / scale) if scale else ''}".rstrip()
+
+
+def _gib(amount: int) -> str:
+    return f"{amount / _GIBI:8.2f} GiB"

@@ -9,7 +9,10 @@ from tui.locale import text
 def plan_facts(plan: RunPlan, run_name: str) -> list[tuple[str, str]]:
     """Label and words, in reading order; what is not known yet says so."""
     unknown = text("setup.plan_unknown")
-    facts = [(text("setup.plan_name"), run_name), (text("setup.plan_rows"), _count(plan.rows, unknown))]
+    rows = _count(plan.rows, unknown)
+    if plan.tokens_per_epoch is not None:
+        rows += f"  ({text('setup.plan_tokens', tokens=f'{plan.tokens_per_epoch:,}')})"
+    facts = [(text("setup.plan_name"), run_name), (text("setup.plan_rows"), rows)]
     steps = _count(plan.steps, unknown)
     if plan.epochs is not None:
         steps += f"  ({text('setup.plan_epochs', epochs=f'{plan.epochs:.4g}')})"
@@ -26,9 +29,9 @@ def plan_facts(plan: RunPlan, run_name: str) -> list[tuple[str, str]]:
     return facts
 
 
-def plan_line(plan: RunPlan, run_name: str) -> str:
-    """The same in one line: what is not known is left out."""
-    parts = [run_name]
+def plan_line(plan: RunPlan, run_name: str, memory: str = "") -> str:
+    """The same in one line, with the verdict about the memory: what is not known is left out."""
+    parts = [run_name, *([memory] if memory else [])]
     if plan.steps is not None:
         parts.append(f"{plan.steps:,} {text('setup.plan_steps')}")
     if plan.epochs is not None:

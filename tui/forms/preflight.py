@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import json
 import sys
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import tomlkit
 
@@ -63,13 +64,32 @@ def findings_of_answer(answer: bytes) -> tuple[Finding, ...] | None:
     return tuple(found)
 
 
-def rows_of_findings(findings: tuple[Finding, ...] | None) -> int | None:
-    """The number of training rows that the check counted (`train_rows`); None when it did not say."""
+@dataclass(frozen=True)
+class DataSize:
+    """What the check of the data counted; None where it did not read everything."""
+
+    rows: int | None = None
+    """Rows to train on."""
+    tokens: int | None = None
+    """Tokens of these rows."""
+    longest: int | None = None
+    """Tokens of the longest row."""
+
+
+def size_of_findings(findings: Sequence[Finding] | None) -> DataSize:
+    """Rows, tokens and the longest row that the check counted (`data_rows`)."""
     for finding in findings or ():
-        rows = finding.values.get("train_rows")
+        rows, tokens, longest = (finding.values.get(name) for name in ("train_rows", "tokens", "longest"))
         if isinstance(rows, int):
-            return rows
-    return None
+            return DataSize(
+                rows, tokens if isinstance(tokens, int) else None, longest if isinstance(longest, int) else None
+            )
+    return DataSize()
+
+
+def rows_of_findings(findings: Sequence[Finding] | None) -> int | None:
+    """The number of training rows that the check counted; None when it did not say."""
+    return size_of_findings(findings).rows
 
 
 def _without_rules(findings: tuple[Finding, ...], values: Values) -> tuple[Finding, ...]:

@@ -33,11 +33,18 @@ class RunPlan:
     saves: int | None
     saves_kept: int | None
     """How many checkpoints stay on disk; None when all stay."""
+    tokens_per_epoch: int | None = None
+    tokens: int | None = None
+    """Of all epochs together."""
 
 
-def plan(model: FormModel, rows: int | None) -> RunPlan:
-    """The plan of the form's values, with `rows` training rows where they are known."""
-    recipe = model.resolved.recipe
+def plan(model: FormModel, rows: int | None, tokens: int | None = None) -> RunPlan:
+    """The plan of the form's values, with `rows` training rows of `tokens` tokens where they are known."""
+    return plan_of(model.resolved.recipe, rows, tokens)
+
+
+def plan_of(recipe: Recipe, rows: int | None, tokens: int | None = None) -> RunPlan:
+    """The plan of a resolved recipe."""
     train = recipe.train
     devices = 1  # a run trains on one device, however many there are
     batch = int(train.per_device_train_batch_size)
@@ -65,7 +72,19 @@ def plan(model: FormModel, rows: int | None) -> RunPlan:
         evaluations=_events(str(train.eval_strategy), train.eval_steps or train.logging_steps, steps, per_epoch),
         saves=_events(str(train.save_strategy), train.save_steps, steps, per_epoch, at_end=True),
         saves_kept=train.save_total_limit,
+        tokens_per_epoch=tokens,
+        tokens=_all_tokens(recipe, tokens, epochs, steps),
     )
+
+
+def _all_tokens(recipe: Recipe, tokens: int | None, epochs: float | None, steps: int | None) -> int | None:
+    """Tokens of the whole run; packed sequences are full, so that their steps can be counted in tokens."""
+    train, data = recipe.train, recipe.data
+    if epochs is not None and tokens is not None:
+        return round(epochs * tokens)
+    if steps is None or not (data.packing or data.neat_packing):
+        return None
+    return steps * train.per_device_train_batch_size * train.gradient_accumulation_steps * data.cutoff_len
 
 
 def _one_sequence_a_row(recipe: Recipe) -> bool:

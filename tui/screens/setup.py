@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,26 +11,37 @@ from textual.binding import Binding, BindingType
 from textual.timer import Timer
 from textual.widgets import Label
 
-from trainer.config import Hardware, Preset, list_presets, load_preset, save_preset
+from trainer.config import Finding, Hardware, Preset, list_presets, load_preset, save_preset
 from trainer.errors import UserError
+from tui.background import read_in_background
+from tui.forms import fitting
+from tui.forms.entry import EntryError
+from tui.forms.fitting import Fit
 from tui.forms.model import FormModel
-from tui.forms.preflight import ask_preflight, rows_of_findings
+from tui.forms.outlook_texts import way_text
+from tui.forms.preflight import DataSize, ask_preflight, size_of_findings
 from tui.forms.run_names import next_run_folder
 from tui.forms.saving import preset_values
 from tui.forms.suggestions import suggestions
 from tui.forms.summary import command_line, plan
+from tui.inspect_client import InspectClient
 from tui.locale import text
 from tui.screens.base import CockpitScreen
 from tui.screens.model_dialogs import MODEL, ask_consent, pick_model, wants_consent
 from tui.screens.preset_dialogs import PickDialog, SaveDialog, SaveRequest
 from tui.screens.review import ReviewScreen
 from tui.widgets.confirmation import Confirmation
+from tui.widgets.dialogs import ChoiceDialog
 from tui.widgets.form import Form
+from tui.widgets.measures import size
+from tui.widgets.plan_pane import Planned
 
 FIRST_PRESET = "demo"
 """Loaded when nothing else was asked for: it runs on any machine."""
 PREFLIGHT_DELAY = 0.5
 """Seconds without a change before model and data are looked at."""
+ESTIMATE_DELAY = 0.3
+"""Seconds without a change before the memory is estimated."""
 
 
 def first_draft() -> FormModel:
@@ -54,6 +65,7 @@ class SetupScreen(CockpitScreen):
         Binding("ctrl+o", "load", "setup.key_load", id="setup.load"),
         Binding("v", "look_at_data", "setup.key_data", id="setup.data"),
         Binding("t", "trust", "setup.key_trust", id="setup.trust"),
+        Binding("m", "make_it_fit", "setup.key_memory", id="setup.memory"),
     ]
 
     def __init__(self) -> None:
@@ -62,7 +74,13 @@ class SetupScreen(CockpitScreen):
         self.model = FormModel(self.hardware)
         self._preflight_timer: Timer | None = None
         self._preflight_of: dict[str, object] | None = None
-        self._rows: int | None = None
+        self._data = DataSize()
+        self._found_outside: tuple[Finding, ...] = ()
+        self._inspect = InspectClient()
+        self._estimate_timer: Timer | None = None
+        self._question = 0
+        self._estimated: tuple[object, object] | None = None
+        self._fit = Fit()
         self._shown_revision = 0
 
     def compose_body(self) -> ComposeResult:
@@ -86,6 +104,10 @@ class SetupScreen(CockpitScreen):
             self._open(wanted)
         self.relabel()
 
+    def on_unmount(self) -> None:
+        """The worker ends with the screen."""
+        self._inspect.close()
+
     def on_shown(self) -> None:
         """Take the preset that another screen asked for; changes are not dropped without a question."""
         wanted, self.cockpit.setup_request = self.cockpit.setup_request, None
@@ -94,6 +116,9 @@ class SetupScreen(CockpitScreen):
         if self.model.revision != self._shown_revision:
             self.form.refresh_form()
             self._look_at_data()
+        # What is free may have changed meanwhile.
+        self._estimated = None
+        self._estimate_soon()
         field, self.cockpit.setup_field = self.cockpit.setup_field, ""
         if field:
             self.form.go_to(field)
@@ -112,12 +137,15 @@ class SetupScreen(CockpitScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """While a value is typed, only the editor has keys."""
-        if action in ("review", "save", "load", "look_at_data", "trust") and self.is_mounted and self.form.typing:
+        own = ("review", "save", "load", "look_at_data", "trust", "make_it_fit")
+        if action in own and self.is_mounted and self.form.typing:
             return False
         if action == "look_at_data" and self.is_mounted:
             return self.form.section == "data"
         if action == "trust" and self.is_mounted:
             return wants_consent(self.model)
+        if action == "make_it_fit":
+            return self._fit.outlook is not None and bool(self._fit.outlook.ways_out)
         return super().check_action(action, parameters)
 
     # presets
@@ -137,8 +165,9 @@ class SetupScreen(CockpitScreen):
     def _use_model(self, model: FormModel) -> None:
         self.model = self.cockpit.draft = model
         self.form.use_model(model)
-        self._rows = None
+        self._data, self._found_outside = DataSize(), ()
         self._look_at_data()
+        self._estimate_soon()
         self._refresh_texts()
 
     def _ask_then_open(self, name: str) -> None:
@@ -198,6 +227,7 @@ class SetupScreen(CockpitScreen):
         message.stop()
         if message.keys:
             self._look_at_data()
+            self._estimate_soon()
         self._refresh_texts()
 
     def _look_at_data(self) -> None:
@@ -218,10 +248,71 @@ class SetupScreen(CockpitScreen):
         if findings is None or model is not self.model or revision != model.revision:
             return
         self._preflight_of = asked
-        self._rows = rows_of_findings(findings)
-        model.outside_findings = tuple(found for found in findings if found.severity != "info" or found.fields)
+        before, self._data = self._data, size_of_findings(findings)
+        self._found_outside = tuple(found for found in findings if found.severity != "info" or found.fields)
+        if before.longest != self._data.longest:
+            self._estimate_soon()
+        self._take_findings()
+
+    def _take_findings(self) -> None:
+        """Show what the checks of data and memory say."""
+        memory = fitting.memory_finding(self.model, self._fit.outlook)
+        self.model.outside_findings = (*self._found_outside, *memory)
         self.form.refresh_form()
         self._refresh_texts()
+
+    # will it fit?
+
+    def _estimate_soon(self) -> None:
+        if self._estimate_timer is not None:
+            self._estimate_timer.stop()
+        self._estimate_timer = self.set_timer(ESTIMATE_DELAY, self._estimate)
+
+    def _estimate(self) -> None:
+        """Ask the worker about the values as they are; the answer to an older question is not wanted any more."""
+        asked = (self.model.values(), self._data.longest)
+        if asked == self._estimated or not self.model.recipe.model.model_name_or_path:
+            return
+        self._estimated = asked
+        self._question += 1
+        number = self._question
+        question = fitting.ask(self._inspect, self.model, self._data.longest)
+
+        def told(fit: Fit) -> None:
+            self.call_later(self._take_fit, number, fit)
+
+        read_in_background(self, lambda: question(told), lambda _: None)
+
+    def _take_fit(self, number: int, fit: Fit) -> None:
+        if number != self._question or not self.is_mounted:
+            return
+        self._fit = fit
+        self._take_findings()
+        self.refresh_bindings()
+
+    def action_make_it_fit(self) -> None:
+        """Choose one of the changes that need less memory."""
+        seen = self._fit.outlook
+        if seen is None or not seen.ways_out:
+            return
+        ways = seen.ways_out
+        choices = [(str(number), way_text(way)) for number, way in enumerate(ways)]
+
+        def chosen(number: str | None) -> None:
+            if number is not None:
+                self._change(ways[int(number)].change)
+
+        said = text("estimate.ways_explanation", need=size(seen.total), free=size(seen.device.free))
+        self.app.push_screen(ChoiceDialog(text("estimate.ways_title"), said, choices), chosen)
+
+    def _change(self, change: Mapping[str, object]) -> None:
+        try:
+            self.model.set_many(change)
+        except EntryError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self.form.go_to(next(iter(change)))
+        self.post_message(Form.Changed(tuple(change)))
 
     def _suggest(self, key: str) -> Sequence[str]:
         return suggestions(key, self.model.recipe)
@@ -252,11 +343,16 @@ class SetupScreen(CockpitScreen):
             parts.append(text("setup.title_only_changed"))
         self.query_one("#setup-title", Label).update("  ·  ".join(parts))
         form.plan_pane.show(
-            plan(model, self._rows),
-            run_name=next_run_folder(model).name,
-            command=command_line(model),
-            errors=len(model.errors),
-            warnings=sum(found.severity == "warning" for found in model.findings),
+            Planned(
+                plan=plan(model, self._data.rows, self._data.tokens),
+                run_name=next_run_folder(model).name,
+                command=command_line(model),
+                errors=len(model.errors),
+                warnings=sum(found.severity == "warning" for found in model.findings),
+                outlook=self._fit.outlook,
+                memory_problem=self._fit.problem,
+                price_per_hour=model.resolved.recipe.train.price_per_hour,
+            )
         )
 
     def action_look_at_data(self) -> None:
@@ -265,7 +361,7 @@ class SetupScreen(CockpitScreen):
 
     def action_review(self) -> None:
         """The page before the start; Enter in a field never leads there."""
-        self.app.push_screen(ReviewScreen(self.model, rows=self._rows))
+        self.app.push_screen(ReviewScreen(self.model, rows=self._data.rows))
 
 
 def _short_path(path: Path) -> str:

@@ -104,27 +104,16 @@ def test_parts_of_full_training_are_counted_right(tmp_path: Path) -> None:
     assert estimate.total == estimate.tensors + estimate.overhead
 
 
-def test_a_lora_run_says_what_would_make_it_fit(tmp_path: Path) -> None:
-    model = write_config(tmp_path / "model")
-    settings = recipe(
-        model,
-        "disable_gradient_checkpointing=true",
-        "per_device_train_batch_size=4",
-        "gradient_accumulation_steps=2",
-        hardware=GPU,
-    )
-    told = answer(settings, Device("a GPU", True, 24 * GIBI, 23 * GIBI))
-    assert told.verdict == "no"
-    changes = [dict(saving.change) for saving in told.savings]
-    assert {"train.per_device_train_batch_size": 2, "train.gradient_accumulation_steps": 4} in changes
-    assert {"model.disable_gradient_checkpointing": False, "train.gradient_checkpointing": True} in changes
-    assert all(saving.total < told.memory.total for saving in told.savings)
-    assert [saving.total for saving in told.savings] == sorted(saving.total for saving in told.savings)
-
-
-def test_what_fits_gets_no_advice(tmp_path: Path) -> None:
-    told = answer(recipe(make_tiny_model(tmp_path / "model")), Device("CPU", False, 8 * GIBI, 8 * GIBI))
-    assert (told.verdict, told.savings) == ("fits", ())
+def test_what_does_not_fit_gets_ways_out_and_what_fits_gets_none(tmp_path: Path) -> None:
+    settings = recipe(write_config(tmp_path / "model", num_hidden_layers=2), "cutoff_len=64", hardware=GPU)
+    needed = estimate_memory(settings, is_gpu=True).total
+    roomy = answer(settings, [Device("a GPU", True, 24 * GIBI, 23 * GIBI)])
+    assert (roomy.verdict, roomy.savings) == ("fits", ())
+    crowded = answer(settings, [Device("a GPU", True, 24 * GIBI, needed - 1)])
+    assert crowded.verdict == "no"
+    assert {"quantization.quantization_bit": 8} in [dict(saving.change) for saving in crowded.savings]
+    assert all(saving.total < needed for saving in crowded.savings)
+    assert crowded.to_json()["device"]["used"] == 24 * GIBI - needed + 1
 
 
 def test_rows_shorter_than_the_cutoff_need_less(tmp_path: Path) -> None:

@@ -216,5 +216,9 @@ class TrainTable(Table):
     """Prompts that the model answers at each evaluation and when you ask for samples, so that you can read how it
     changes."""
 
+    price_per_hour: Annotated[float | None, Field(gt=0), Form("advanced")] = None
+    """What this machine costs in an hour, in whatever currency you pay: the forecast of a run then has a price. Unset:
+    no price is shown."""
+
     telemetry_seconds: Annotated[float, Field(gt=0), Form(unit="seconds")] = 5.0
     """Time between measurements of GPU, processor and memory."""

@@ -14,26 +14,40 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from trl.trainer.utils import add_fused_lm_head
 
 from trainer.config import Recipe
+from trainer.data.model_folder import find_model_folder
 from trainer.errors import UserError
-from trainer.model.load import attention_name, base_model_path, compute_dtype, runs_model_code
+from trainer.model.load import attention_name, compute_dtype, first_line, runs_model_code
 from trainer.model.memory.quantized import pack_linear_layers, packing_of
+from trainer.model.precision import upcast_norms
 from trainer.model.prepare import prepare_model
 from trainer.model.vocabulary import finish_adapter, grow_vocabulary
 from trainer.run.messages import silent
 
 
-def read_config(recipe: Recipe) -> Any:
+def read_config(recipe: Recipe, *, download: bool = False) -> Any:
     """The configuration of the recipe's model; its weights need not be there.
+
+    `download`: the configuration of a model of a hub may be fetched.
 
     Raises:
         UserError: when there is none, or this transformers does not know the architecture.
     """
-    name = base_model_path(recipe)
+    model = recipe.model
+    folder = find_model_folder(
+        model.model_name_or_path,
+        cache_dir=model.cache_dir,
+        revision=model.model_revision,
+        hub=model.model_hub,
+        download=download,
+    )
     try:
-        return AutoConfig.from_pretrained(name, trust_remote_code=runs_model_code(recipe))
-    except (OSError, ValueError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise UserError(f"the model's configuration cannot be read: {reason}", field="model_name_or_path") from error
+        return AutoConfig.from_pretrained(folder, trust_remote_code=runs_model_code(recipe))
+    except UserError:
+        raise
+    except Exception as error:  # what is wrong with a configuration is told in a dozen kinds of errors
+        raise UserError(
+            f"the model's configuration cannot be read: {first_line(error)}", field="model_name_or_path"
+        ) from error
 
 
 def layer_count(config: Any) -> int:
@@ -63,8 +77,7 @@ def build_blueprint(recipe: Recipe, config: Any, *, checkpointing: bool) -> Any:
     Raises:
         UserError: when the method does not fit this model.
     """
-    # Flash attention needs no more memory than PyTorch's own fused one, and cannot run on fake tensors.
-    config._attn_implementation = "sdpa" if recipe.model.flash_attn in ("fa2", "fa3") else attention_name(recipe)
+    config._attn_implementation = attention_name(recipe)
     packing = packing_of(recipe, config)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(
@@ -73,7 +86,10 @@ def build_blueprint(recipe: Recipe, config: Any, *, checkpointing: bool) -> Any:
         grow_vocabulary(model, recipe, silent)
         if packing is not None:
             pack_linear_layers(model, packing)
-        add_fused_lm_head(model, outputs=("log_probs", "entropy", "is_top1"))
+        upcast_norms(model, recipe)
+        add_fused_lm_head(
+            model, cast_lm_head_to_fp32=recipe.model.upcast_lmhead_output, outputs=("log_probs", "entropy", "is_top1")
+        )
         model = _prepared(model, recipe)
     model.config.use_cache = False
     if checkpointing:

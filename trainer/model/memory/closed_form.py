@@ -18,7 +18,7 @@ _ACTIVATION_BYTES = 34
 _COPIES_OF_HIDDEN = 4
 
 
-def closed_form(recipe: Recipe, config: Any, *, batch: Batch, checkpointing: bool) -> StepMemory:
+def closed_form(recipe: Recipe, config: Any, *, batch: Batch, checkpointing: bool, is_gpu: bool) -> StepMemory:
     """Exact for weights, gradients and the optimizer's state; activations by formula.
 
     Raises:
@@ -29,7 +29,7 @@ def closed_form(recipe: Recipe, config: Any, *, batch: Batch, checkpointing: boo
     trained = [(name, parameter) for name, parameter in parameters if parameter.requires_grad]
     trained_bytes = sum(_size(parameter) for _, parameter in trained)
     frozen = sum(_size(parameter) for _, parameter in parameters) - trained_bytes
-    kept = optimizer_memory(recipe, trained)
+    kept = optimizer_memory(recipe, trained, is_gpu=is_gpu)
     text = config.get_text_config()
     width = compute_dtype(recipe).itemsize
     tokens_by_hidden = batch.rows * batch.length * int(text.hidden_size)

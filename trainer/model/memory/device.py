@@ -1,4 +1,8 @@
-"""What a device needs beside the tensors that PyTorch counts, and what of it is free. All constants stand here."""
+"""What a device needs beside the tensors that PyTorch counts, and what of it is free. All constants stand here.
+
+Those for CUDA come from manuals and reports: they have not been compared with a GPU yet
+(`benchmarks/memory_estimate.py --gpu` does it).
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,14 @@ class Device:
     is_gpu: bool
     total: int | None
     free: int | None
+    """What nobody uses now."""
+    index: int = 0
+    """Number of the GPU, as the driver counts."""
+
+    @property
+    def used(self) -> int | None:
+        """What others use now: other processes, the screen."""
+        return None if self.total is None or self.free is None else self.total - self.free
 
 
 def overhead(tensors: int, *, is_gpu: bool) -> int:

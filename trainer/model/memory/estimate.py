@@ -72,13 +72,17 @@ class MemoryEstimate:
         return self.stored_weights + self.stored_optimizer
 
 
-def estimate_memory(recipe: Recipe, *, is_gpu: bool, length: int | None = None) -> MemoryEstimate:
+def estimate_memory(
+    recipe: Recipe, *, is_gpu: bool, length: int | None = None, download: bool = False
+) -> MemoryEstimate:
     """The memory of a training step of a resolved recipe; `length` is the longest row, `cutoff_len` unless known.
+
+    `download`: the configuration of a model of a hub may be fetched.
 
     Raises:
         UserError: when the configuration cannot be read, or the method does not fit this model.
     """
-    config = read_config(recipe)
+    config = read_config(recipe, download=download)
     batch, evaluated = _batches(recipe, length, is_gpu=is_gpu)
     checkpointing = bool(recipe.train.gradient_checkpointing)
 
@@ -93,7 +97,7 @@ def estimate_memory(recipe: Recipe, *, is_gpu: bool, length: int | None = None) 
         is_formula = False
     except (RuntimeError, NotImplementedError, TypeError, AttributeError, KeyError, IndexError):
         # Some operations have no fake form: kernels for one device, ways through the model that depend on values.
-        whole, in_layers = closed_form(recipe, config, batch=batch, checkpointing=checkpointing), 0
+        whole, in_layers = closed_form(recipe, config, batch=batch, checkpointing=checkpointing, is_gpu=is_gpu), 0
         is_formula = True
     return _by_part(recipe, config, whole, in_layers, batch, is_gpu=is_gpu, is_formula=is_formula)
 

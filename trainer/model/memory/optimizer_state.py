@@ -1,4 +1,4 @@
-"""What an optimizer keeps for the trained weights, by formula. AdamW's own step is simulated; this knows the others.
+"""What an optimizer keeps for the trained weights and needs for its step, by formula.
 
 Sources: the optimizers' own code in torch, transformers, bitsandbytes, torchao, galore-torch, apollo-torch, badam.
 """
@@ -34,7 +34,7 @@ class OptimizerMemory:
     """What a checkpoint holds of the state."""
 
 
-def optimizer_memory(recipe: Recipe, trained: _Parameters) -> OptimizerMemory:
+def optimizer_memory(recipe: Recipe, trained: _Parameters, *, is_gpu: bool) -> OptimizerMemory:
     """The memory of the recipe's optimizer for the trained parameters of a model."""
     gradients = sum(_bytes(parameter) for _, parameter in trained)
     largest = max((_bytes(parameter) for _, parameter in trained), default=0)
@@ -51,14 +51,15 @@ def optimizer_memory(recipe: Recipe, trained: _Parameters) -> OptimizerMemory:
         # The gradient of a weight is used up as soon as it is there.
         return OptimizerMemory(state, largest, largest, state)
     # A paged state may leave the GPU when memory runs short, so it does not count against fitting.
-    return OptimizerMemory(0 if optim.startswith("paged") else state, gradients, 2 * largest, state)
+    held = 0 if optim.startswith("paged") else state
+    return OptimizerMemory(held, gradients, _passing(optim, gradients, largest, is_gpu=is_gpu), state)
 
 
-def is_adamw(recipe: Recipe) -> bool:
-    """Whether PyTorch's own AdamW updates all trained weights, so that its step can be simulated."""
-    special = recipe.method.use_adam_mini or recipe.method.use_muon or recipe.badam.use_badam
-    projected = recipe.galore.use_galore or recipe.apollo.use_apollo
-    return str(recipe.train.optim) in ("adamw_torch", "adamw_torch_fused") and not special and not projected
+def _passing(optim: str, gradients: int, largest: int, *, is_gpu: bool) -> int:
+    """Copies that the update makes: of one weight after another, or of all at once (torch's `foreach` on GPUs)."""
+    if optim == "adamw_torch":
+        return gradients if is_gpu else 2 * largest
+    return 0 if optim == "adamw_torch_fused" or "8bit" in optim or "32bit" in optim else 2 * largest
 
 
 _State = Callable[[str, torch.nn.Parameter], int]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from trainer.config import Recipe
+from trainer.data.model_quantization import stored_quantization
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,10 @@ class Packing:
 
 def packing_of(recipe: Recipe, config: Any) -> Packing | None:
     """How the run would hold the base weights; None when they are not quantized."""
-    stored = getattr(config, "quantization_config", None)
-    if stored is not None:
-        return _stored_packing(stored if isinstance(stored, dict) else stored.to_dict())
+    whole = config.to_dict()
+    if not recipe.model.train_from_scratch and (found := stored_quantization(whole)) is not None:
+        inner = whole.get("text_config") or {}
+        return _stored_packing(found.method, whole.get("quantization_config") or inner["quantization_config"])
     quantization = recipe.quantization
     bits = quantization.quantization_bit
     if bits is None:
@@ -48,9 +50,8 @@ def packing_of(recipe: Recipe, config: Any) -> Packing | None:
     return Packing(8, 0)
 
 
-def _stored_packing(stored: dict[str, Any]) -> Packing | None:
+def _stored_packing(method: str, stored: dict[str, Any]) -> Packing | None:
     """The packing of a checkpoint that is quantized already."""
-    method = str(stored.get("quant_method", "")).lower()
     skipped = (*(stored.get("modules_to_not_convert") or ()), "lm_head")
     if method in ("gptq", "awq"):
         bits, group = float(stored.get("bits", 4)), int(stored.get("group_size", 128))

@@ -14,7 +14,7 @@ from trainer.config import Recipe
 from trainer.model.load import compute_dtype
 from trainer.model.memory.batch import Batch
 from trainer.model.memory.blueprint import build_blueprint, materialize
-from trainer.model.memory.optimizer_state import OptimizerMemory, is_adamw, optimizer_memory
+from trainer.model.memory.optimizer_state import optimizer_memory
 from trainer.model.memory.peak import PeakTracker
 from trainer.model.memory.stand_ins import stand_ins
 
@@ -66,14 +66,12 @@ def simulate(
         warnings.simplefilter("ignore")
         model = build_blueprint(recipe, config, checkpointing=checkpointing)
         named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-        kept = optimizer_memory(recipe, named)
+        kept = optimizer_memory(recipe, named, is_gpu=is_gpu)
         with FakeTensorMode(allow_non_fake_inputs=True), PeakTracker() as memory:
             materialize(model)
             weights = memory.current
             trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
             trained_bytes = sum(map(_size, trained))
-            optimizer = _adamw(trained, recipe, is_gpu=is_gpu) if is_adamw(recipe) else None
-            state = 0 if optimizer is None else _state_exists(optimizer, trained)
             # From the second micro-batch on, the gradients of the first are there during the forward pass.
             accumulates = recipe.train.gradient_accumulation_steps > 1
             _set_gradients(trained, exist=accumulates or kept.gradients < trained_bytes)
@@ -81,50 +79,23 @@ def simulate(
             with stand_ins(is_gpu=is_gpu, masked=batch.masked):
                 _forward_and_backward(model, batch, recipe)
             passes = memory.peak
-            memory.restart()
-            _update(trained, optimizer, recipe)
-            update = memory.peak
+            _set_gradients(trained, exist=False)
             evaluation = 0
             if evaluated is not None:
                 memory.restart()
                 with stand_ins(is_gpu=is_gpu, masked=evaluated.masked):
                     _evaluate(model, evaluated, recipe)
-                evaluation = memory.peak
-    measured = StepMemory(
+                evaluation = memory.peak + kept.state
+    return StepMemory(
         frozen_weights=weights - trained_bytes,
         trained_weights=trained_bytes,
-        gradients=trained_bytes,
-        optimizer=state,
-        passes=passes,
-        update=update,
-        evaluation=evaluation,
-        stored_optimizer=state,
-    )
-    return measured if optimizer is not None else _with_optimizer(measured, kept)
-
-
-def _with_optimizer(memory: StepMemory, kept: OptimizerMemory) -> StepMemory:
-    """The same with an optimizer whose step was not simulated."""
-    fewer_gradients = memory.gradients - kept.gradients
-    weights = memory.frozen_weights + memory.trained_weights
-    return StepMemory(
-        frozen_weights=memory.frozen_weights,
-        trained_weights=memory.trained_weights,
         gradients=kept.gradients,
         optimizer=kept.state,
-        passes=memory.passes - fewer_gradients + kept.state,
+        passes=passes - (trained_bytes - kept.gradients) + kept.state,
         update=weights + kept.gradients + kept.state + kept.passing,
-        evaluation=memory.evaluation + kept.state if memory.evaluation else 0,
+        evaluation=evaluation,
         stored_optimizer=kept.stored,
     )
-
-
-def _state_exists(optimizer: torch.optim.AdamW, trained: list[torch.nn.Parameter]) -> int:
-    """Let the first step make the optimizer's state; gives its size."""
-    _set_gradients(trained, exist=True)
-    optimizer.step()
-    values = (value for state in optimizer.state.values() for value in state.values())
-    return sum(map(_size, (value for value in values if isinstance(value, torch.Tensor))))
 
 
 def _set_gradients(trained: list[torch.nn.Parameter], *, exist: bool) -> None:
@@ -145,21 +116,6 @@ def _evaluate(model: Any, batch: Batch, recipe: Recipe) -> None:
     model.eval()
     with torch.no_grad(), _autocast(recipe):
         model(**batch.inputs(), fused_lm_head=True, use_cache=False)
-
-
-def _update(trained: list[torch.nn.Parameter], optimizer: torch.optim.AdamW | None, recipe: Recipe) -> None:
-    if recipe.train.max_grad_norm:
-        torch.nn.utils.clip_grad_norm_(trained, recipe.train.max_grad_norm)
-    if optimizer is not None:
-        optimizer.step()
-    _set_gradients(trained, exist=False)
-
-
-def _adamw(trained: list[torch.nn.Parameter], recipe: Recipe, *, is_gpu: bool) -> torch.optim.AdamW:
-    """The form of AdamW that PyTorch chooses: on a GPU all weights at once, with copies of them on the way."""
-    if recipe.train.optim == "adamw_torch_fused":
-        return torch.optim.AdamW(trained, fused=True)
-    return torch.optim.AdamW(trained, foreach=is_gpu)
 
 
 def _autocast(recipe: Recipe) -> AbstractContextManager[Any]:
