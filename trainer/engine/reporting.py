@@ -6,9 +6,11 @@ from the environment alone.
 
 from __future__ import annotations
 
-import copy
+import importlib
 import os
 import traceback
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from transformers import TrainerCallback
@@ -37,52 +39,57 @@ def reporting_callbacks(session: RunSession, recipe: Recipe) -> list[TrainerCall
         if not is_installed(name):
             hint = f"Install it with `pip install {PACKAGES[name].install}`"
             raise UserError("its package is not installed", field="report_to", value=name, hint=hint)
-    _set_places(session, recipe)
-    return [_guarded(session, name, recipe.swanlab.swanlab_run_name if name == "swanlab" else None) for name in asked]
-
-
-def _set_places(session: RunSession, recipe: Recipe) -> None:
-    """Where services keep their files, and what `[swanlab]` says; they read it from the environment, and what the user
-    set there stays.
-    """
+    # Where services keep their files; what the user set in the environment stays.
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(session.run.path / "tensorboard"))
     os.environ.setdefault("WANDB_DIR", str(session.run.path))
     # Weights belong into checkpoints; uploading them is asked for with push_to_hub.
     os.environ.setdefault("WANDB_LOG_MODEL", "false")
-    table = recipe.swanlab
-    for variable in ("SWANLAB_LOG_DIR", "SWANLAB_LOGDIR"):  # the first is what its documentation says
-        os.environ.setdefault(variable, table.swanlab_logdir or str(session.run.path / "swanlog"))
-    if table.use_swanlab:
-        os.environ["SWANLAB_PROJECT"] = table.swanlab_project
-        os.environ["SWANLAB_MODE"] = table.swanlab_mode
-        if table.swanlab_workspace:
-            os.environ["SWANLAB_WORKSPACE"] = table.swanlab_workspace
+    return [_guarded(session, recipe, name) for name in asked]
 
 
-def _guarded(session: RunSession, name: str, run_name: str | None) -> TrainerCallback:
+def _guarded(session: RunSession, recipe: Recipe, name: str) -> TrainerCallback:
     try:
         (kind,) = get_reporting_integration_callbacks([name])
-        return GuardedReport(session, name, kind(), run_name)
+        begin = partial(_begin_swanlab, session, recipe) if name == "swanlab" else None
+        return GuardedReport(session, name, kind(), begin)
     except Exception as error:
         traceback.print_exc()
         raise UserError(f"{name} cannot be used: {error}", field="report_to", value=name) from error
 
 
+def _begin_swanlab(session: RunSession, recipe: Recipe) -> None:
+    """Begin SwanLab's record of the run with what `[swanlab]` says.
+
+    transformers' callback takes over a record that was begun. Left to itself it would ask whether there is one, which
+    SwanLab 0.10 answers with an error.
+    """
+    swanlab = importlib.import_module("swanlab")
+    table = recipe.swanlab
+    given: dict[str, Any] = {
+        "experiment_name": table.swanlab_run_name or recipe.train.run_name or session.run.name,
+        "logdir": table.swanlab_logdir or str(session.run.path / "swanlog"),
+    }
+    if table.use_swanlab:
+        given.update(project=table.swanlab_project, workspace=table.swanlab_workspace, mode=table.swanlab_mode)
+    swanlab.init(**given)
+
+
 class GuardedReport(TrainerCallback):
     """Passes all that happens on to the callback of a service, until that fails."""
 
-    def __init__(self, session: RunSession, name: str, inner: TrainerCallback, run_name: str | None = None) -> None:
-        """`run_name`: what this service calls the run, where that is not what all call it."""
-        self._session, self._name, self._run_name = session, name, run_name
+    def __init__(
+        self, session: RunSession, name: str, inner: TrainerCallback, begin: Callable[[], None] | None = None
+    ) -> None:
+        """`begin` is called before the callback hears that the training begins."""
+        self._session, self._name, self._begin = session, name, begin
         self._inner: TrainerCallback | None = inner
 
     def _pass_on(self, event: str, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._inner is None:
             return
-        if self._run_name is not None:
-            args = copy.copy(args)
-            args.run_name = self._run_name
         try:
+            if event == "on_train_begin" and self._begin is not None:
+                self._begin()
             getattr(self._inner, event)(args, state, control, **kwargs)
         # SystemExit too: some clients leave the whole process when they cannot log in.
         except (Exception, SystemExit) as error:

@@ -19,17 +19,19 @@ from trainer.run.loss_picture import loss_svg
 
 # What transformers' callback calls of SwanLab, kept in a file.
 SWANLAB = """
-import json, os, pathlib
+import json, pathlib
 class Config(dict): pass
-config, _run = Config(), None
+config, _run, _place = Config(), None, None
 def _keep(**record):
-    place = pathlib.Path(os.environ["SWANLAB_LOG_DIR"]); place.mkdir(exist_ok=True)
-    with (place / "calls.jsonl").open("a") as file: file.write(json.dumps(record, default=str) + "\\n")
-def get_run(): return _run
+    with (_place / "calls.jsonl").open("a") as file: file.write(json.dumps(record, default=str) + "\\n")
+def get_run():
+    if _run is None: raise RuntimeError("No active Run. Call swanlab.init() first.")
+    return _run
 def init(**given):
-    global _run
-    _run = object()
-    _keep(call="init", mode=os.environ.get("SWANLAB_MODE"), **given)
+    global _run, _place
+    _run, _place = object(), pathlib.Path(given["logdir"])
+    _place.mkdir()
+    _keep(call="init", **given)
 def log(values, step=None): _keep(call="log", values=values, step=step)
 """
 # A service that breaks when the first figures come.
