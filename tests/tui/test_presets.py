@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from trainer.config import list_presets, load_preset, save_preset
 from trainer.paths import user_presets_folder
@@ -140,3 +142,27 @@ async def test_every_size_is_drawn(size: tuple[int, int]) -> None:
         await pilot.press("escape", "d")
         await pilot.pause()
         shown(pilot)
+
+
+async def test_a_llamafactory_file_is_imported_and_shown(tmp_path: Path) -> None:
+    file = tmp_path / "theirs.yaml"
+    file.write_text("stage: sft\ndo_train: true\nlora_rank: 5\noverwrite_output_dir: true\nlora_rnk: 3\n")
+    async with presets_open() as (screen, pilot):
+        await pilot.press("i")
+        await pilot.pause()
+        await pilot.press(*str(tmp_path / "nothing.yaml"))
+        await pilot.pause()
+        assert "no such .yaml" in shown(pilot)
+        pilot.app.screen.query_one(Input).value = str(file)
+        await pilot.pause()
+        await pilot.press("enter")
+        await pilot.pause()
+        rows = shown(pilot)
+        assert "lora_rank = 5" in rows
+        assert "lora_rnk: LLaMA-Factory and trimtab know no such setting" in rows
+        assert "overwrite_output_dir is not taken over" in rows
+        await pilot.press("escape")
+        await pilot.pause()
+        assert screen.selected is not None
+        assert screen.selected.name == "theirs"
+    assert load_preset("theirs").recipe.lora.lora_rank == 5

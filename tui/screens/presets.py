@@ -14,10 +14,13 @@ from textual.widgets.data_table import ColumnKey
 
 from trainer.config import PresetInfo, delete_preset, list_presets, load_preset, save_preset
 from trainer.errors import UserError
+from tui.importing import import_as_preset, preset_place
 from tui.locale import text
+from tui.localized import localized
 from tui.screens.base import CockpitScreen
 from tui.screens.preset_dialogs import SaveDialog, SaveRequest, TomlDialog
 from tui.widgets.confirmation import Confirmation
+from tui.widgets.dialogs import LineDialog
 
 COLUMNS = ("name", "stage", "origin", "description")
 
@@ -43,6 +46,7 @@ class PresetsScreen(CockpitScreen):
         Binding("t", "train", "presets.key_train", id="presets.train"),
         Binding("e", "show_toml", "presets.key_toml", id="presets.toml"),
         Binding("d", "duplicate", "presets.key_duplicate", id="presets.duplicate"),
+        Binding("i", "import_file", "presets.key_import", id="presets.import"),
         Binding("x,delete", "delete", "presets.key_delete", id="presets.delete"),
     ]
 
@@ -197,6 +201,34 @@ class PresetsScreen(CockpitScreen):
             return
         self.reload(select=request.name)
         self.notify(text("setup.saved", path=_short(path)), markup=False)
+
+    def action_import_file(self) -> None:
+        """Make a preset of a LLaMA-Factory file, and show what it became."""
+
+        def check(typed: str) -> tuple[bool, str]:
+            file = Path(typed.strip()).expanduser()
+            if not file.is_file() or file.suffix.lower() not in (".yaml", ".yml", ".json"):
+                return False, text("presets.import_no_file")
+            known = "presets.import_replaces" if preset_place(file).exists() else "presets.import_new"
+            return True, text(known, path=_short(preset_place(file)))
+
+        def take(typed: str | None) -> None:
+            if typed is not None:
+                self._import(Path(typed.strip()).expanduser())
+
+        self.app.push_screen(LineDialog(text("presets.import_title"), text("presets.import_help"), check), take)
+
+    def _import(self, file: Path) -> None:
+        try:
+            made = import_as_preset(file, preset_place(file), replace=True)
+        except UserError as error:
+            self.notify(str(error), severity="error", timeout=8, markup=False)
+            return
+        self.reload(select=made.path.stem)
+        warnings = [localized(each.id, each.values, each.text) for each in made.findings if each.severity == "warning"]
+        notes = [*map(str, made.problems), *warnings]
+        head = "".join(f"# ! {note}\n" for note in notes)
+        self.app.push_screen(TomlDialog(_short(made.path), head + made.content))
 
     def action_delete(self) -> None:
         """Delete one's own after a question; shipped ones stay."""
