@@ -371,6 +371,12 @@ def test_board_arguments_become_what_the_board_would_train_with() -> None:
     assert any(finding.id == "import_board_model" and "Chat-8B-Instruct" in finding.text for finding in made.findings)
 
 
+def test_a_well_known_model_of_the_board_is_found_by_its_name(tmp_path: Path) -> None:
+    text = "top.model_name: Qwen3-8B\ntop.finetuning_type: lora\ntrain.dataset: [identity]\n"
+    assert recipe(tmp_path, text).model.model_name_or_path == "Qwen/Qwen3-8B"
+    assert "it is taken to be Qwen/Qwen3-8B of the hub" in told(tmp_path, text)[0]
+
+
 def test_board_arguments_for_evaluation_and_ppo() -> None:
     evaluation = load_preset(EXAMPLES / "board/evaluation.yaml").recipe
     assert (evaluation.train.do_train, evaluation.train.do_predict) == (False, True)

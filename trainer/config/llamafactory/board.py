@@ -7,12 +7,14 @@ accordions that only count when they are switched on. Facts of LLaMA-Factory 0.8
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping
 
 from trainer.config.finding import Finding
 from trainer.config.llamafactory.messages import import_finding, shown
 from trainer.config.llamafactory.source import Entry, Source
 from trainer.errors import UserError
+from trainer.paths import shipped_folder
 
 _AREAS = ("top", "train", "eval", "infer", "export")
 _STAGES = {
@@ -131,15 +133,26 @@ def _made(source: Source, entry: Entry, state: Mapping[str, object]) -> tuple[di
     if key in _SCREEN or not name:
         return {}, [import_finding("import_board_screen", "info", place=place, name=key)]
     if key == "top.model_name":
-        return {}, [
-            import_finding("import_board_model", "warning", "model.model_name_or_path", place=place, name=value)
-        ]
+        return _model(place, value, state)
     if key in ("train.ds_stage", "train.ds_offload"):
         return _deepspeed(state) if key == "train.ds_stage" else {}, []
     special = _special(source, entry, state)
     if special is not None:
         return special, []
     return {_NAMES.get(key, name): value}, []
+
+
+def _model(place: str, name: object, state: Mapping[str, object]) -> tuple[dict[str, object], list[Finding]]:
+    """LLaMA Board saves what it calls a model, not where it lies; well-known ones it calls as their repository."""
+    field = "model.model_name_or_path"
+    if state.get("top.checkpoint_path") and state.get("top.finetuning_type") in ("full", "freeze"):
+        return {}, []  # the checkpoint is the model
+    content = tomllib.loads((shipped_folder("data") / "models.toml").read_text(encoding="utf-8"))
+    found = [f"{family['owner']}/{each}" for family in content["family"] for each in family["models"] if each == name]
+    if len(found) != 1:
+        return {}, [import_finding("import_board_model", "warning", field, place=place, name=name)]
+    told = import_finding("import_board_known_model", "warning", field, place=place, name=name, model=found[0])
+    return {"model_name_or_path": found[0]}, [told]
 
 
 def _special(source: Source, entry: Entry, state: Mapping[str, object]) -> dict[str, object] | None:

@@ -25,6 +25,8 @@ IMPORT_TEXTS: dict[str, str] = {
     "import_board_unused": "not taken over, because LLaMA Board uses them only where {switch}: {names}",
     "import_board_model": "{place}: LLaMA Board does not save where {name} lies: set model_name_or_path to its folder "
     "or hub name; training_args.yaml beside a run's llamaboard_config.yaml has it",
+    "import_board_known_model": "{place}: LLaMA Board does not save where {name} lies: it is taken to be {model} of "
+    "the hub; set model_name_or_path if it was another",
     "import_board_code": "LLaMA Board always sets trust_remote_code: it stays off here, because it runs code that "
     "comes with a model",
     "export_cannot_say": "{name} = {value} cannot be said to LLaMA-Factory: it has no such setting",

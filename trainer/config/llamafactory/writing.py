@@ -16,6 +16,7 @@ _LEFT_OUT = (
     "import_secret",
     "import_inner_secret",
     "import_board_model",
+    "import_board_known_model",
     "import_board_unused",
 )
 
