@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer.config import Hardware, Recipe
 from trainer.data import DataReport, prepare
+from trainer.data.adapter_folder import with_found_adapters
 from trainer.data.check import findings_at_start
 from trainer.data.model_folder import recipe_hub_model, recipe_model_folder
 from trainer.engine.redaction import redact_output
@@ -51,9 +52,9 @@ def train(folder: Path, *, resume: bool) -> int:
 
 
 def _train(session: RunSession, *, resume: bool) -> int:
-    from trainer.engine.preparation import PreparationProgress
+    from trainer.engine.preparation import DownloadNews, PreparationProgress
 
-    recipe = session.run.recipe()
+    recipe = with_found_adapters(session.run.recipe(), download=True, progress=DownloadNews(session))
     session.phase("preparing", "reading data")
     data = prepare(recipe, progress=PreparationProgress(session))
     if data.stream is None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 FINDING_TEXTS: dict[str, str] = {
     "model_unusable": "{problem}",
+    "adapter_unusable": "{problem}",
     "model_no_template": "{problem}",
     "template_unknown": "{problem}",
     "model_not_local": "{model} is not on this machine: it will be downloaded at the start and checked then",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from trainer.config import Finding, Hardware, Recipe
 from trainer.config.model_names import is_hub_name
+from trainer.data.adapter_folder import with_found_adapters
 from trainer.data.check import findings_of_all, nothing_left_by_val_size, read_sets
 from trainer.data.dataset import held_rows
 from trainer.data.encode import missing_template
@@ -31,6 +32,11 @@ def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5)
     no network, and raises nothing for the user's mistakes.
     """
     findings: list[Finding] = []
+    try:
+        recipe = with_found_adapters(recipe, download=False)
+    except UserError as error:
+        fields = ("model.adapter_name_or_path", "model.adapter_folder")
+        findings.append(finding("adapter_unusable", "error", *fields, problem=str(error)))
     tokenizer = _tokenizer(recipe, findings)
     if tokenizer is not None:
         findings += stored_quantization_findings(recipe, tokenizer.folder)

@@ -20,10 +20,10 @@ class ModelTable(Table):
     is downloaded once. `shipped:demo_model` is the small model that comes with trimtab."""
 
     adapter_name_or_path: Annotated[TextList, Form("advanced", when=(WITH_ADAPTER,))] = []
-    """Adapters to start from, as folders. All but the last are merged into the base weights; the last is trained on.
-    Leave it empty to begin a new adapter."""
+    """Adapters to start from, as folders or names on a hub. All but the last are merged into the base weights; the last
+    is trained on. Leave it empty to begin a new adapter."""
 
-    adapter_folder: Annotated[str | None, RARE] = None
+    adapter_folder: Annotated[str | None, Form(when=(WITH_ADAPTER,))] = None
     """Where the adapters named in `adapter_name_or_path` lie: a folder above all of them, or, as in LLaMA-Factory, the
     folder below each of them that holds the adapter itself."""
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from trainer.config import Recipe
 from trainer.config.form import ADAPTER_METHODS
+from trainer.data.adapter_folder import with_found_adapters
 from trainer.errors import UserError
 from trainer.model.load import compute_dtype
 from trainer.model.memory.batch import Batch, batch_of
@@ -77,11 +78,12 @@ def estimate_memory(
 ) -> MemoryEstimate:
     """The memory of a training step of a resolved recipe; `length` is the longest row, `cutoff_len` unless known.
 
-    `download`: the configuration of a model of a hub may be fetched.
+    `download`: the configuration of a model of a hub, and its adapters, may be fetched.
 
     Raises:
         UserError: when the configuration cannot be read, or the method does not fit this model.
     """
+    recipe = with_found_adapters(recipe, download=download)
     config = read_config(recipe, download=download)
     batch, evaluated = _batches(recipe, length, is_gpu=is_gpu)
     checkpointing = bool(recipe.train.gradient_checkpointing)
