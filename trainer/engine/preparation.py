@@ -53,7 +53,8 @@ class DownloadNews:
 
 def download_text(download: Download) -> str:
     """The state in words: how much is here, how fast it comes, how long it takes."""
-    size = f"{download.done / 1e9:.2f} of {download.total / 1e9:.2f} GB"
+    unit, one = ("GB", 1e9) if download.total >= 1e9 else ("MB", 1e6)
+    size = f"{download.done / one:.2f} of {download.total / one:.2f} {unit}"
     if download.fetched <= 0 or not download.seconds or download.seconds_left is None:
         return f"downloading {download.model.name}: {size}"
     speed = download.fetched / download.seconds / _MEGABYTE

@@ -19,21 +19,26 @@ from tui.locale import text
 
 _REDRAW_SECONDS = 0.2
 _LINE_SECONDS = 10.0
-_WIDTH = 24
+_WIDTH = 16
+_NAME_WIDTH = 24
 
 
 def download(arguments: Namespace) -> int:
     """Fetch a model of a hub, or that of a preset, and say where it is."""
     model, cache_dir = _wanted(arguments)
-    with _Progress() as progress:
-        folder = whole_model_folder(
-            model.name,
-            cache_dir=cache_dir,
-            revision=model.revision,
-            hub=model.hub,
-            refresh=arguments.refresh,
-            progress=progress.show,
-        )
+    try:
+        with _Progress() as progress:
+            folder = whole_model_folder(
+                model.name,
+                cache_dir=cache_dir,
+                revision=model.revision,
+                hub=model.hub,
+                refresh=arguments.refresh,
+                progress=progress.show,
+            )
+    except KeyboardInterrupt:
+        print(text("command_line.download_kept"), file=sys.stderr)
+        raise
     size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     if arguments.json:
         output.print_json({"model": str(model), "folder": str(folder), "state": folder.name, "bytes": size})
@@ -109,10 +114,9 @@ def progress_line(state: Download) -> str:
     speed = state.fetched / state.seconds if state.seconds else 0.0
     return text(
         "command_line.downloading",
-        model=state.model.name,
+        model=output.cut(state.model.name.rpartition("/")[2], _NAME_WIDTH),
         bar="#" * filled + "." * (_WIDTH - filled),
         share=f"{share:.0%}",
-        done=gigabytes(state.done),
         total=gigabytes(state.total),
         speed=f"{speed / 1e6:.1f}",
         left="-" if state.seconds_left is None else duration(state.seconds_left),

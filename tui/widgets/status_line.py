@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len
 from textual import events
 
+from trainer.run import RunState
 from tui.locale import text
 from tui.widgets import measures
 from tui.widgets.axes import value_text
@@ -51,7 +52,7 @@ def _progress_row(snapshot: RunSnapshot, width: int) -> Row:
     if len(name) > width // 3:
         name = name[: width // 3 - 1] + "~"
     left: list[Piece] = [(f" {name}  ", "*foreground"), state, ("  ", "muted")]
-    share = snapshot.step / snapshot.total_steps if snapshot.total_steps else None
+    share = _share(snapshot)
     if snapshot.state.alive:
         label, time, role = text("dashboard.eta"), snapshot.seconds_left, "*foreground"
     else:
@@ -64,6 +65,14 @@ def _progress_row(snapshot: RunSnapshot, width: int) -> Row:
     # The bar stands last: what changes each second is left of it, so that it is seldom sent.
     room = width - 1 - sum(cell_len(piece) for piece, _ in left)
     return (*left, *bar(share, max(0, room), STATE_ROLES[snapshot.state.value]), (" ", "muted"))
+
+
+def _share(snapshot: RunSnapshot) -> float | None:
+    """How much is done: of the steps, or, before the first one, of the rows or megabytes that are prepared."""
+    status = snapshot.status
+    if snapshot.state is RunState.PREPARING and status is not None and status.total_rows:
+        return min(1.0, status.rows / status.total_rows)
+    return snapshot.step / snapshot.total_steps if snapshot.total_steps else None
 
 
 def _figures_row(snapshot: RunSnapshot, width: int) -> Row:

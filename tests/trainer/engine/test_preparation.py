@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.training_runs import TrainingRuns, events_of
-from trainer.engine.preparation import PreparationProgress, progress_text
+from trainer.config.model_names import HubModel
+from trainer.data.hub.models import Download
+from trainer.engine.preparation import PreparationProgress, download_text, progress_text
 from trainer.engine.session import RunSession
 
 
@@ -48,3 +50,16 @@ def test_the_status_has_the_newest_state_every_two_seconds_and_no_event_tells_it
         "reading data: 20 of about 1,000 rows of two, 2 min 32 s left",
     ]
     assert len(events_of(run, "phase")) == events
+
+
+@pytest.mark.parametrize(
+    ("download", "words"),
+    [
+        ((0, 16_400_000_000, 0, 0.0), "downloading Qwen/Qwen3-8B: 0.00 of 16.40 GB"),
+        ((4_100_000_000, 16_400_000_000, 2 * 10**9, 20.0), "4.10 of 16.40 GB, 100.0 MB/s, 2 min 3 s left"),
+        ((500_000, 3_800_000, 500_000, 1.0), "0.50 of 3.80 MB, 0.5 MB/s, 7 s left"),
+    ],
+)
+def test_a_download_says_how_much_how_fast_and_how_long(download: tuple[int, int, int, float], words: str) -> None:
+    said = download_text(Download(HubModel("huggingface", "Qwen/Qwen3-8B"), *download))
+    assert words in said
