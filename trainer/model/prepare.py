@@ -16,7 +16,8 @@ from trainer.run.messages import Say
 
 
 def prepare_model(model: Any, recipe: Recipe, say: Say) -> Any:
-    """Apply `finetuning_type`: all weights, some of them, or an adapter. They are float32 unless `pure_bf16`.
+    """Apply `finetuning_type`: all weights, some of them, or an adapter. They are float32 unless `pure_bf16`, or
+    under bf16 with BAdam, which keeps float32 copies of the few that have their turn.
 
     The model may be one without numbers (torch's meta device).
 
@@ -32,7 +33,7 @@ def prepare_model(model: Any, recipe: Recipe, say: Say) -> Any:
         train_new_rows(model, recipe)
     if recipe.method.stage == "rm":
         train_head(model, recipe)
-    if not recipe.method.pure_bf16:
+    if not recipe.method.pure_bf16 and not (recipe.badam.use_badam and recipe.train.bf16):
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.data = parameter.data.to(torch.float32)

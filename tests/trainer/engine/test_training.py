@@ -186,7 +186,7 @@ def test_a_wrong_module_name_is_one_line_with_the_names_that_exist(runs: Trainin
     [
         ("train", {"lr_scheduler_kwargs": {"bogus": 1}}, "lr_scheduler_kwargs = 'bogus'"),
         ("train", {"optim_args": "eps=0.1"}, "optim_args = 'eps=0.1'"),
-        ("train", {"optim": "schedule_free_adamw"}, "optim = 'schedule_free_adamw'"),
+        ("train", {"optim": "stable_adamw"}, "optim = 'stable_adamw'"),
     ],
 )
 def test_settings_that_would_fail_or_do_nothing_are_refused_before_the_first_step(

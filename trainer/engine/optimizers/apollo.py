@@ -66,8 +66,10 @@ class Apollo(WeightByWeight):
         first, second = group["betas"]
         state["mean"].mul_(first).add_(seen, alpha=1 - first)
         state["square"].mul_(second).addcmul_(seen, seen, value=1 - second)
-        moved = state["mean"] / (state["square"].sqrt() + group["eps"])
-        correction = math.sqrt(1 - second ** state["step"]) / (1 - first ** state["step"])
+        root = math.sqrt(1 - second ** state["step"])
+        correction = root / (1 - first ** state["step"])
+        # AdamW adds epsilon to the corrected moment; the paper's factor has none of the corrections in it.
+        moved = state["mean"] / (state["square"].sqrt() + group["eps"] * (1.0 if group["projected"] else root))
         if group["projected"]:
             moved = self._scaled(gradient, moved, seen, state)
         weight.mul_(1 - group["lr"] * group["weight_decay"])

@@ -26,7 +26,8 @@ class Weight:
 
 
 class BlockOptimizer(OwnOptimizer):
-    """Trains float32 copies of the part whose turn it is, and writes them back after each step.
+    """Trains the part whose turn it is: a float32 copy of it, written back after each step, where it is a share of a
+    weight or the weights have 16 bits, else the weights themselves.
 
     Weights that have no turn do not even get gradients. Gradients are moved to the copies during the backward pass, so
     that those of a share of a matrix take the room of the share. Each turn begins with fresh state.
@@ -68,10 +69,12 @@ class BlockOptimizer(OwnOptimizer):
         assert all(own is other for own, other in zip(self.param_groups, self._base.param_groups, strict=True))
 
     def _taken(self, number: int, values: torch.Tensor) -> torch.Tensor:
-        """The part of a weight, or of its gradient, that has its turn, as float32."""
+        """The part of a weight, or of its gradient, that has its turn, as float32; the same memory where it can be."""
         places = self._places[number]
-        part = values if places is None else values.reshape(-1)[places]
-        return part.to(torch.float32, copy=True)
+        return (values if places is None else values.reshape(-1)[places]).float()
+
+    def _is_copy(self, number: int) -> bool:
+        return self._shares[number].data_ptr() != self._weights[number].parameter.data_ptr()
 
     def _mover(self, number: int) -> Any:
         @torch.no_grad()
@@ -94,12 +97,13 @@ class BlockOptimizer(OwnOptimizer):
         self._print_turn()
         self._base.step()
         for number, share in self._shares.items():
-            values, places = self._weights[number].parameter.data, self._places[number]
-            if places is None:
-                values.copy_(share.data)
-            else:
-                values.view(-1)[places] = share.data.to(values.dtype)
             share.grad = None
+            if self._is_copy(number):
+                values, places = self._weights[number].parameter.data, self._places[number]
+                if places is None:
+                    values.copy_(share.data)
+                else:
+                    values.view(-1)[places] = share.data.to(values.dtype)
         self._done += 1
         if self._turns.interval > 0 and self._done % self._turns.interval == 0:
             self._turns.advance()
@@ -118,7 +122,7 @@ class BlockOptimizer(OwnOptimizer):
             **self._base.state_dict(),
             "turns": self._turns.state(),
             "done": self._done,
-            "shares": {number: share.data for number, share in self._shares.items()},
+            "copies": {number: share.data for number, share in self._shares.items() if self._is_copy(number)},
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -126,7 +130,7 @@ class BlockOptimizer(OwnOptimizer):
         self._turns.restore(state_dict["turns"])
         self._done = state_dict["done"]
         self._begin_turn()
-        for number, values in state_dict["shares"].items():
+        for number, values in state_dict["copies"].items():
             self._shares[number].data.copy_(values)
         groups = self.param_groups
         self._base.load_state_dict({"state": state_dict["state"], "param_groups": state_dict["param_groups"]})

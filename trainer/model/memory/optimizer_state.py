@@ -157,7 +157,10 @@ def _badam(recipe: Recipe, trained: _Parameters, gradients: int) -> OptimizerMem
     numbers: dict[str, int] = {}
     for name, parameter in trained:
         found = _LAYER.search(name)
-        block = found.group(1) if found else name
+        if found is None:
+            # Embeddings, output layer and the last norm never have their turn.
+            continue
+        block = found.group(1)
         blocks[block] = blocks.get(block, 0) + _bytes(parameter)
         numbers[block] = numbers.get(block, 0) + parameter.numel()
     # Two moments in float32, and a copy of the block in float32 where the weights have 16 bits.
