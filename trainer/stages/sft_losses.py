@@ -161,8 +161,11 @@ class _Asft:
 
     def __call__(self, outputs: Any, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         untuned, untuned_head = untuned_states(self.reference, inputs)
-        mask = outputs.label_mask
-        kept = divergence(outputs.hidden[mask], Head.of(model), untuned[:, :-1][mask], untuned_head)
+        mask = outputs.label_mask.clone()
+        # Adapters that put tokens of their own in front: there the untuned model says nothing.
+        ahead = outputs.hidden.shape[1] + 1 - untuned.shape[1]
+        mask[:, :ahead] = False
+        kept = divergence(outputs.hidden[mask], Head.of(model), untuned[:, :-1][mask[:, ahead:]], untuned_head)
         return dft(outputs.log_probs) + self.alpha * _spread(kept, mask)
 
 
