@@ -29,11 +29,13 @@ def trainer_argument_names() -> tuple[str, ...]:
     return ()
 
 
-_OURS_ALONE = {
+OURS_ALONE = {
     "logging_nan_inf_filter": "a NaN is shown as a NaN here",
     "disable_tqdm": "progress is shown from the events",
     "remove_unused_columns": "rows are prepared by trimtab",
     "local_rank": "trimtab does the launching",
+    "hub_strategy": "push_to_hub uploads the result once, when the run is finished",
+    "hub_always_push": "push_to_hub uploads the result once, when the run is finished",
 }
 """Arguments that the engine sets itself, and why they may not be changed."""
 
@@ -44,8 +46,8 @@ def trainer_argument_problem(name: str) -> str | None:
         return hint
     if name in TrainTable.model_fields:
         return f"{name} belongs in [train]"
-    if name in _OURS_ALONE:
-        return f"{name} cannot be changed: {_OURS_ALONE[name]}"
+    if name in OURS_ALONE:
+        return f"{name} cannot be changed: {OURS_ALONE[name]}"
     known = trainer_argument_names()
     if not known or name in known:
         return None

@@ -238,6 +238,7 @@ def test_values_are_translated(tmp_path: Path, line: str, key: str, value: objec
         ("save_safetensors: true", "file.yaml:2: save_safetensors is not taken over: today's LLaMA-Factory"),
         ("use_kt: true", "file.yaml:2: use_kt is not taken over: it belongs to KTransformers"),
         ("disable_tqdm: true", "file.yaml:2: disable_tqdm is not taken over: trimtab sets it itself"),
+        ("hub_strategy: end", "file.yaml:2: hub_strategy is not taken over: trimtab sets it itself"),
         ("target_modules: q_proj", "file.yaml:2: target_modules is called lora_target here"),
         ("finetuning_type: qlora", "finetuning_type = qlora became finetuning_type = lora, quantization_bit = 4"),
         ("enable_thinking: null", "file.yaml:2: enable_thinking = null became mixed"),

@@ -19,7 +19,7 @@ from trainer.config.llamafactory.names import FIXED, FOREIGN, GONE, RENAMED
 from trainer.config.llamafactory.source import Entry, Source, is_secret_name, read_source
 from trainer.config.llamafactory.values import UNSET, fitted
 from trainer.config.parameter import Parameter, find_parameter, near_hint, parameter
-from trainer.config.passthrough import trainer_argument_names, trainer_argument_problem
+from trainer.config.passthrough import OURS_ALONE, trainer_argument_names, trainer_argument_problem
 from trainer.config.spellings import SECRETS, today
 from trainer.config.validation import Origin, validated_in_part
 from trainer.errors import UserError
@@ -193,7 +193,7 @@ def _without_meaning(made: Imported, entry: Entry) -> bool:
         return True
     if name in FOREIGN:
         made.findings.append(import_finding("import_foreign", "warning", engine=FOREIGN[name], **told))
-    elif name in FIXED:
+    elif name in FIXED or name in OURS_ALONE:
         made.findings.append(import_finding("import_fixed", "info", **told))
     elif name in GONE:
         made.findings.append(import_finding("import_gone", "warning", **told))

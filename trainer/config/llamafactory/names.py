@@ -59,11 +59,7 @@ GONE = frozenset(
 
 FIXED = frozenset(
     {
-        "disable_tqdm",
         "label_names",
-        "local_rank",
-        "logging_nan_inf_filter",
-        "remove_unused_columns",
         "generation_max_length",
         "generation_num_beams",
         "generation_config",
@@ -72,7 +68,7 @@ FIXED = frozenset(
         "ddp_backend",
     }
 )
-"""Settings that trimtab makes itself."""
+"""Settings that trimtab makes itself, beside those of `passthrough`."""
 
 FOREIGN: Mapping[str, str] = {
     "use_kt": "KTransformers",
