@@ -152,3 +152,33 @@ def test_a_run_with_batches_by_length_wastes_less_and_resumes_in_the_second_epoc
     last = [events_of(run, "metrics")[11].values for run in (grouped, plain)]
     waste = [values["padded_tokens_per_second"] / values["tokens_per_second"] for values in last]
     assert waste[0] < waste[1]
+
+
+# Noise on the embeddings
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_neftune_disturbs_what_is_trained_on_and_not_what_is_evaluated(runs: TrainingRuns, method: str) -> None:
+    """With steps too small to move anything, only the noise can make a difference."""
+    losses: list[tuple[float, float]] = []
+    for alpha in (None, 5.0):
+        run = runs.create(
+            "noise",
+            method={"finetuning_type": method},
+            data={"val_size": 8},
+            lora={"lora_dropout": 0.0},
+            train={
+                "neftune_noise_alpha": alpha,
+                "learning_rate": 1e-20,
+                "max_steps": 1,
+                "save_strategy": "no",
+                "eval_strategy": "steps",
+                "eval_steps": 1,
+            },
+        )
+        assert runs.train(run) == 0, run.log_file.read_text()[-2000:]
+        (trained,), (evaluated,) = events_of(run, "metrics"), events_of(run, "evaluation")
+        losses.append((trained.values["loss"], evaluated.values["eval_loss"]))
+    (plain, evaluated), (noisy, evaluated_too) = losses
+    assert abs(plain - noisy) > 1e-4
+    assert evaluated_too == pytest.approx(evaluated, rel=1e-7)
