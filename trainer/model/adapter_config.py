@@ -28,6 +28,7 @@ from trainer.config.form import PROMPT_METHODS
 from trainer.errors import UserError
 from trainer.model.added_blocks import added_blocks
 from trainer.model.layers import layer_of
+from trainer.model.quantization import hqq_layers
 from trainer.model.vocabulary import trainable_tokens
 
 _CONFIGS: dict[str, type[PeftConfig]] = {
@@ -110,6 +111,8 @@ def _targets(recipe: Recipe, model: Any) -> str | list[str]:
     if named == ["all"]:
         if method == "ln_tuning":
             return _norms(model)
+        if layers := hqq_layers(model):
+            return sorted({name.rpartition(".")[2] for name in layers})
         # PEFT takes no choice of layers together with this word.
         return _linear_layers(model) if recipe.method.use_llama_pro and method == "lora" else "all-linear"
     if len(named) == 1 and _REGEX.search(named[0]):

@@ -54,7 +54,11 @@ def numbers_of(parameter: Any) -> int:
 
 
 def _packed_numbers(module: Any) -> int:
-    """The weights of a linear layer of GPTQ or AWQ, which holds them packed in buffers."""
+    """The weights of a linear layer of GPTQ or AWQ, which holds them packed in buffers; for one of HQQ what its packed
+    parameter holds beyond its own size.
+    """
+    if type(module).__name__ == "HQQLinear":
+        return int(math.prod(module.meta["shape"]) - module.W_q.numel())
     if "qweight" not in getattr(module, "_buffers", {}):
         return 0
     return int(module.in_features * module.out_features)

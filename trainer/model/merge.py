@@ -7,6 +7,7 @@ from typing import Any
 from peft import get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 
 from trainer.errors import UserError
+from trainer.model.quantization import dequantized
 
 
 def merge_adapter(model: Any) -> Any:
@@ -36,6 +37,6 @@ def is_quantized(model: Any) -> bool:
 
 def _on_dequantized_base(model: Any, name: str) -> Any:
     config, weights = model.peft_config[name], get_peft_model_state_dict(model, adapter_name=name)
-    merged = get_peft_model(model.unload().dequantize(), config, adapter_name=name)
+    merged = get_peft_model(dequantized(model.unload()), config, adapter_name=name)
     set_peft_model_state_dict(merged, weights, adapter_name=name)
     return merged

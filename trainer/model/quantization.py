@@ -16,6 +16,7 @@ from trainer.errors import UserError
 from trainer.run.messages import Say, words
 
 _HQQ_GROUP = 64
+_BITS = {"bnb": (4, 8), "hqq": (1, 2, 3, 4, 5, 6, 7, 8), "eetq": ()}
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,19 @@ def loading_configuration(quantization: Quantization | None, dtype: torch.dtype)
     """What transformers quantizes by while it loads, with `dtype` to compute in; None where it does not.
 
     Raises:
-        UserError: when the package is missing.
+        UserError: when the package is missing, or does not take so many bits.
     """
     if quantization is None:
         return None
+    if quantization.bits not in _BITS[quantization.method]:
+        raise UserError(
+            f"{quantization.method} does not take so many bits"
+            if _BITS[quantization.method]
+            else "it is not available",
+            field="quantization_bit",
+            value=quantization.bits,
+            hint="Use bnb with 4 or 8 bits.",
+        )
     if quantization.method == "hqq":
         require_package("hqq", "quantization_method")
         return None
@@ -106,6 +116,31 @@ def quantize_with_hqq(model: Any, quantization: Quantization, dtype: torch.dtype
             if type(child) is torch.nn.Linear and child is not head:
                 config = BaseQuantizeConfig(nbits=quantization.bits, group_size=_HQQ_GROUP)
                 setattr(module, name, HQQLinear(child, config, compute_dtype=dtype, device=device))
+    # transformers and PEFT look at this before they move or merge weights.
+    model.quantization_method = "hqq"
+
+
+def hqq_layers(model: Any) -> list[str]:
+    """The names of the HQQ layers of a model, which are no linear layers in the eyes of PEFT."""
+    return [name for name, module in model.named_modules() if type(module).__name__ == "HQQLinear"]
+
+
+def dequantized(model: Any) -> Any:
+    """The model with whole weights in the place of quantized ones; `model` itself is used up."""
+    names = hqq_layers(model)
+    if not names:
+        return model.dequantize()
+    for name in names:
+        parent, _, last = name.rpartition(".")
+        layer = model.get_submodule(name)
+        weight = layer.dequantize()
+        whole = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=layer.bias is not None, device="meta")
+        whole.weight = torch.nn.Parameter(weight, requires_grad=False)
+        if layer.bias is not None:
+            whole.bias = torch.nn.Parameter(layer.bias, requires_grad=False)
+        setattr(model.get_submodule(parent), last, whole)
+    del model.quantization_method
+    return model
 
 
 def check_stored(config: Any, recipe: Recipe, say: Say) -> StoredQuantization | None:

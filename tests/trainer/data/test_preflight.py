@@ -170,3 +170,35 @@ def test_special_tokens_that_somebody_typed_are_counted(make_model: MakeModel, m
     assert told.severity == "warning"
     assert told.values["count"] == 2
     assert str(told.values["example"]).endswith("rows.jsonl:2")
+
+
+@pytest.mark.parametrize(
+    ("stored", "values", "expected"),
+    [
+        ({"quant_method": "awq"}, {}, ["model_is_quantized"]),
+        ({"quant_method": "mxfp4"}, {}, ["model_is_unpacked"]),
+        ({"load_in_4bit": True}, {"quantization.quantization_bit": 4}, ["model_quantized_twice", "model_is_quantized"]),
+        (
+            {"quant_method": "gptq"},
+            {"method.finetuning_type": "full"},
+            ["model_quantized_needs_adapter", "model_is_quantized"],
+        ),
+    ],
+)
+def test_a_model_that_comes_quantized_is_seen_before_it_is_loaded(
+    make_model: MakeModel,
+    make_recipe: MakeRecipe,
+    stored: dict[str, object],
+    values: dict[str, object],
+    expected: list[str],
+) -> None:
+    model = make_model()
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "quantization_config": stored}))
+    recipe = make_recipe(model, ROWS).with_values(values)
+    found = [finding for finding in preflight(recipe) if finding.id.startswith("model_")]
+    assert sorted(finding.id for finding in found) == sorted(expected)
+    for finding in found:
+        if finding.severity == "error":
+            mended = preflight(recipe.with_values(finding.change))
+            assert finding.id not in [each.id for each in mended]

@@ -13,7 +13,10 @@ import torch
 from tests.tiny import make_tiny_model
 from trainer.config import Recipe, Severity
 from trainer.errors import UserError
+from trainer.model.describe import count_parameters
 from trainer.model.load import load_model
+from trainer.model.loading_record import LoadingRecord
+from trainer.model.quantization import dequantized, hqq_layers
 from trainer.run.messages import Words
 
 
@@ -224,3 +227,33 @@ def test_a_model_in_fp8_is_unpacked(tiny_model: Path, tmp_path: Path, told: Told
     assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     difference = (logits(model) - logits(load(tiny_model))).abs().max()
     assert 0 < difference < 0.1
+
+
+def test_hqq_layers_hold_few_bits_and_become_whole_again(tiny_model: Path, told: Told) -> None:
+    pytest.importorskip("hqq")
+    model = load(tiny_model, told, quantization__quantization_method="hqq", quantization__quantization_bit=4)
+    assert len(hqq_layers(model)) == 14
+    assert told.words[-1].text == "the base model is quantized (hqq, 4 bits); arithmetic in float32"
+    assert count_parameters(model).total == count_parameters(load(tiny_model)).total
+    quantized = logits(model)
+    assert 0 < (quantized - logits(load(tiny_model))).abs().max() < 0.5
+    whole = dequantized(model)
+    assert hqq_layers(whole) == []
+    torch.testing.assert_close(logits(whole), quantized)
+
+
+def test_bits_that_a_library_does_not_take_are_refused(tiny_model: Path) -> None:
+    with pytest.raises(UserError, match="quantization_bit = 3: bnb does not take so many bits"):
+        load(tiny_model, quantization__quantization_bit=3)
+
+
+def test_an_adapter_is_trained_on_with_the_positions_that_it_was_trained_with(
+    tiny_model: Path, tmp_path: Path, told: Told
+) -> None:
+    stretched = load(tiny_model, model__rope_scaling="yarn", data__cutoff_len=2048)
+    recipe = Recipe().with_values({"model.rope_scaling": "yarn"})
+    record = LoadingRecord.of_run(recipe, stretched.config)
+    (tmp_path / "trimtab.json").write_text(json.dumps({"loading": record.as_json()}))
+    again = load(tiny_model, told, model__adapter_name_or_path=[str(tmp_path)])
+    assert told.ids[0] == "run_rope_of_adapter"
+    torch.testing.assert_close(logits(again, 700), logits(stretched, 700))

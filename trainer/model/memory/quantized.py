@@ -56,14 +56,14 @@ def _stored_packing(method: str, stored: dict[str, Any]) -> Packing | None:
     if method in ("gptq", "awq"):
         bits, group = float(stored.get("bits", 4)), int(stored.get("group_size", 128))
         return Packing(bits, (2 + bits / 8) / group if group > 0 else 0, skipped)
-    if method in ("fp8", "fbgemm_fp8"):
+    if method == "fbgemm_fp8":
         height, width = stored.get("weight_block_size") or (128, 128)
         return Packing(8, 4 / (height * width), skipped)
     if method in ("bitsandbytes", "bnb"):
         if not stored.get("load_in_4bit"):
             return Packing(8, 0, skipped)
         return Packing(4, (1 + 4 / 256) / 64 if stored.get("bnb_4bit_use_double_quant") else 4 / 64, skipped)
-    # mxfp4 is unpacked when it is loaded for training, so its weights count in full.
+    # fp8 and mxfp4 are unpacked when they are loaded, so their weights count in full.
     return None
 
 
