@@ -1,4 +1,4 @@
-"""The worker processes, `python -m trainer <verb>`: train, chat, data, score and what looks at a recipe."""
+"""The worker processes, `python -m trainer <verb>`: train, chat, data, score, expand and what looks at a recipe."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     verbs.add_parser("score", help="a reward model, a prompt and answers as JSON on stdin, their numbers on stdout")
     verbs.add_parser("inspect", help="answer requests for estimates, JSON lines on stdin and stdout")
     verbs.add_parser("estimate", help="a resolved recipe as TOML on stdin, its memory as JSON on stdout")
+    verbs.add_parser("expand", help="a model, a new folder and a number as JSON on stdin, the new blocks on stdout")
     arguments = parser.parse_args(argv)
     hide_hub_kernels()
     if arguments.verb == "train":
@@ -47,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
         return _estimate()
     if arguments.verb == "score":
         return _score()
+    if arguments.verb == "expand":
+        return _expand()
     return _preflight()
 
 
@@ -77,6 +80,21 @@ def _score() -> int:
         json.dump({"error": str(error)}, sys.stdout, ensure_ascii=False)
         return 0
     json.dump({"scores": found}, sys.stdout)
+    return 0
+
+
+def _expand() -> int:
+    from trainer.data.model_folder import whole_model_folder
+    from trainer.errors import UserError
+    from trainer.model.expand import expand_model
+
+    asked = json.load(sys.stdin)
+    try:
+        added = expand_model(whole_model_folder(asked["model"]), Path(asked["out"]).expanduser(), asked["number"])
+    except UserError as error:
+        json.dump({"error": str(error)}, sys.stdout, ensure_ascii=False)
+        return 0
+    json.dump({"added_blocks": added}, sys.stdout)
     return 0
 
 

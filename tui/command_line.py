@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "download": "download",
     "trust": "trust",
     "estimate": "estimate",
+    "expand": "expand",
     "presets": "presets",
     "import": "import_export",
     "export-config": "import_export",

@@ -123,4 +123,37 @@ ADAPTER_CASES: tuple[MethodCase, ...] = (
         adapter_kwargs={"num_virtual_tokens": 4},
     ),
     case("prefix_tuning", "prompt_encoder.embedding", finetuning_type="prefix_tuning", learning_rate=0.3),
+    case(
+        "llama pro, lora",
+        f"{_LINEAR.replace('layers.{0,1}', 'layers.{1,3}')}.{_AB}",
+        added_blocks=2,
+        use_llama_pro=True,
+        architecture="llama",
+        merges=True,
+    ),
+    case("loftq", f"{_LINEAR}.{_AB}", quantization_bit=4, loftq_init=True, lora_rank=4, merges=True),
+    case(
+        "dora nf4", f"{_LINEAR}.{{lora_A,lora_B,lora_magnitude_vector}}", quantization_bit=4, use_dora=True, merges=True
+    ),
+    case("oft nf4", f"{_LINEAR}.oft_R", finetuning_type="oft", oft_block_size=8, quantization_bit=4, merges=True),
+    case(
+        "vera nf4",
+        f"{_LINEAR}.{{vera_lambda_b,vera_lambda_d}}",
+        finetuning_type="vera",
+        lora_rank=16,
+        learning_rate=0.1,
+        quantization_bit=4,
+        merges=True,
+    ),
+    case("miss nf4", f"{_LINEAR}.miss_block", finetuning_type="miss", quantization_bit=4, merges=True),
+    case("ia3 nf4", f"{_LINEAR}.ia3_l", finetuning_type="ia3", learning_rate=0.1, quantization_bit=4),
+    case(
+        "adalora nf4",
+        f"{_LINEAR}.{{lora_A,lora_B,lora_E}}",
+        finetuning_type="adalora",
+        lora_rank=4,
+        adapter_kwargs={"tinit": 1, "init_r": 5},
+        quantization_bit=4,
+        merges=True,
+    ),
 )

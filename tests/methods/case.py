@@ -29,6 +29,8 @@ class MethodCase:
     """The adapter can be merged into the weights, which are then the same model."""
     tolerance: float = 1e-5
     """How far the logits of the checkpoint, loaded for a chat, may be from those of the trained model."""
+    added_blocks: int = 0
+    """How many blocks `trimtab expand` has added to the two of the model."""
 
 
 def case(
@@ -39,11 +41,12 @@ def case(
     tied: bool = True,
     merges: bool = False,
     tolerance: float = 1e-5,
+    added_blocks: int = 0,
     **values: object,
 ) -> MethodCase:
     """One entry; values by flat name (`lora_rank=4`) or with the table in front (`oft__additional_target=...`)."""
     keys = {_key(name.replace("__", ".")): value for name, value in values.items()}
-    return MethodCase(name, tuple(changed.split()), keys, architecture, tied, merges, tolerance)
+    return MethodCase(name, tuple(changed.split()), keys, architecture, tied, merges, tolerance, added_blocks)
 
 
 def _key(name: str) -> str:

@@ -21,6 +21,7 @@ import trainer.training
 from tests.methods.case import MethodCase
 from tests.tiny import make_tiny_data, make_tiny_model
 from trainer.config import Hardware, Recipe, check, resolve
+from trainer.model.expand import expand_model
 from trainer.run import RunDirectory, create_run, list_checkpoints
 
 STEPS = 4
@@ -71,6 +72,16 @@ class Workshop:
         folder = self.folder / "models" / f"{architecture}-{'tied' if tied else 'untied'}"
         return folder if folder.is_dir() else make_tiny_model(folder, architecture=architecture, tied=tied)
 
+    def expanded_model(self, case: MethodCase) -> Path:
+        """The tiny model of a case, with added blocks where it has some."""
+        model = self.model(case.architecture, tied=case.tied)
+        if not case.added_blocks:
+            return model
+        folder = model.with_name(f"{model.name}-with-{case.added_blocks}")
+        if not folder.is_dir():
+            expand_model(model, folder, case.added_blocks)
+        return folder
+
     def data(self) -> Path:
         """Eight rows."""
         file = self.folder / "sums.json"
@@ -79,7 +90,7 @@ class Workshop:
     def run(self, case: MethodCase) -> RunDirectory:
         """A new run of the case, checked as the command line checks it."""
         base = {
-            "model.model_name_or_path": str(self.model(case.architecture, tied=case.tied)),
+            "model.model_name_or_path": str(self.expanded_model(case)),
             "data.dataset": [str(self.data())],
         }
         recipe = Recipe().with_values({**_VALUES, **base, **case.values})

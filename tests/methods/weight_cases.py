@@ -62,4 +62,21 @@ WEIGHT_CASES: tuple[MethodCase, ...] = (
         architecture="llama",
         tied=False,
     ),
+    # Of four blocks the second and the fourth are new.
+    case(
+        "llama pro, freeze",
+        f"layers.{{1,3}}.{_QWEN3}",
+        added_blocks=2,
+        learning_rate=3e-3,
+        finetuning_type="freeze",
+        use_llama_pro=True,
+    ),
+    case(
+        "llama pro, freeze gemma3",
+        f"layers.2.{_LAYER['gemma3']}",
+        added_blocks=1,
+        architecture="gemma3",
+        finetuning_type="freeze",
+        use_llama_pro=True,
+    ),
 )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel, get_peft_model, replace_lora_weights_loftq, set_peft_model_state_dict
+from peft import PeftModel, get_peft_model, set_peft_model_state_dict
 
 from trainer.config import Recipe, resolve_model_path
 from trainer.config.adapter_settings import PARAMETERS_OF_SETTINGS
@@ -20,6 +20,7 @@ from trainer.errors import UserError
 from trainer.model import pissa
 from trainer.model.adapter_config import adapter_config, is_blueprint
 from trainer.model.load import first_line
+from trainer.model.loftq import start_from_what_was_lost
 from trainer.model.merge import is_quantized, merge_adapter
 from trainer.model.spread import is_spread_out, put_adapter_on_spread_model
 from trainer.run.messages import Say, words
@@ -169,8 +170,6 @@ def _new_adapter(model: Any, recipe: Recipe) -> Any:
     config = adapter_config(recipe, model)
     try:
         model = get_peft_model(model, config, autocast_adapter_dtype=not recipe.method.pure_bf16)
-        if method == "lora" and recipe.lora.loftq_init and not is_blueprint(model):
-            replace_lora_weights_loftq(model, str(recipe_model_folder(recipe)))
     except (ValueError, TypeError, RuntimeError, NotImplementedError, OSError) as error:
         said = first_line(error)
         keys = PARAMETERS_OF_SETTINGS[method]
@@ -178,6 +177,9 @@ def _new_adapter(model: Any, recipe: Recipe) -> Any:
         raise UserError(
             f"{method} cannot be put on this model: {said}", field=field.partition(".")[2], value=recipe.value(field)
         ) from error
-    if method == "lora" and recipe.lora.pissa_init and not is_blueprint(model):
-        pissa.keep_start(model)
+    if method == "lora" and not is_blueprint(model):
+        if recipe.lora.pissa_init:
+            pissa.keep_start(model)
+        if recipe.lora.loftq_init:
+            start_from_what_was_lost(model, recipe_model_folder(recipe))
     return model

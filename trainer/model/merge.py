@@ -22,9 +22,9 @@ def merge_adapter(model: Any) -> Any:
     kind = str(model.peft_config[name].peft_type.value).lower()
     if model.peft_config[name].is_prompt_learning:
         raise UserError(f"an adapter of {kind} changes no weights, so that it cannot be merged into them")
-    if is_quantized(model.get_base_model()):
-        model = _on_dequantized_base(model, name)
     try:
+        if is_quantized(model.get_base_model()):
+            model = _on_dequantized_base(model, name)
         return model.merge_and_unload(safe_merge=True, adapter_names=[name])
     except (NotImplementedError, ValueError, RuntimeError) as error:
         raise UserError(f"the adapter of {kind} cannot be merged into the weights: {error}") from error

@@ -26,6 +26,7 @@ _GROUPS = {
         "trust",
         "estimate",
         "presets",
+        "expand",
         "import",
         "export-config",
         "params",
@@ -236,6 +237,13 @@ def _score(parser: Parser) -> None:
     parser.flag("json")
 
 
+def _expand(parser: Parser) -> None:
+    parser.word("model", "MODEL")
+    parser.word("out", "OUT")
+    parser.option("num-expand", "N")
+    parser.flag("json")
+
+
 def _check(parser: Parser) -> None:
     parser.word("preset", "PRESET")
     parser.settings()
@@ -295,6 +303,7 @@ _FILL: dict[str, Callable[[Parser], None]] = {
     "chat": _chat,
     "check": _check,
     "score": _score,
+    "expand": _expand,
     "download": _download,
     "trust": _trust,
     "estimate": _check,
