@@ -167,6 +167,8 @@ async def test_code_is_shown_and_agreed_to(
     async with setup_open(size) as (setup, pilot):
         setup.form.take({MODEL: "./own"})
         await until(pilot, lambda: bool(setup.model.errors))
+        await pilot.pause()
+        assert "t its code" in shown(pilot).splitlines()[-1]
         await pilot.press("t")
         await until(pilot, lambda: isinstance(pilot.app.screen, CodeConsent))
         await pilot.pause()

@@ -64,7 +64,6 @@ class SetupScreen(CockpitScreen):
         Binding("ctrl+s", "save", "setup.key_save", id="setup.save"),
         Binding("ctrl+o", "load", "setup.key_load", id="setup.load"),
         Binding("v", "look_at_data", "setup.key_data", id="setup.data"),
-        Binding("t", "trust", "setup.key_trust", id="setup.trust"),
         Binding("m", "make_it_fit", "setup.key_memory", id="setup.memory"),
     ]
 

@@ -36,7 +36,7 @@ class CodeConsent(ModalScreen[bool]):
             yield Label(text("setup.trust_files", model=one_line(self._model)), markup=False)
             with VerticalScroll(id="consent-files"):
                 yield Static("\n".join(self._lines()), markup=False)
-            yield Label(text("setup.trust_folder", folder=one_line(str(self._code.folder))), markup=False)
+            yield Label(text("setup.trust_folder", folder=one_line(str(self._code.folder.resolve()))), markup=False)
             if not self._code.is_needed:
                 yield Label(text("setup.trust_not_needed"), markup=False)
             yield Label("")

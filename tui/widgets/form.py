@@ -33,14 +33,13 @@ from tui.widgets.section_bar import SectionBar, SectionTab
 
 Suggest = Callable[[str], Sequence[str]]
 """Gives the known values of a text field, such as the registered data sets."""
-Pick = Callable[[str], bool]
-"""Opens a dialog of its own for a field; False where there is none, so that the editor opens."""
 
 
 class Form(Container):
-    """The fields of a model; fully usable with the keyboard."""
+    """The fields of a model; fully usable with the keyboard. `pick` may open a dialog, and says if it did."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "screen.trust", "setup.key_trust", id="form.trust"),
         Binding("slash", "search", "setup.key_search", id="form.search"),
         Binding("a", "tier", "setup.key_tier", id="form.tier"),
         Binding("d", "only_changed", "setup.key_changed", id="form.only_changed"),
@@ -66,7 +65,7 @@ class Form(Container):
         model: FormModel,
         *,
         suggest: Suggest | None = None,
-        pick: Pick | None = None,
+        pick: Callable[[str], bool] | None = None,
         id: str | None = None,  # noqa: A002
     ) -> None:
         super().__init__(id=id)
@@ -186,8 +185,7 @@ class Form(Container):
     def _tab(self, section: Section) -> SectionTab:
         keys = {one.key for one in section.parameters if self.model.applies(one.key)}
         errors = sum(1 for key in keys if any(found.severity == "error" for found in self.model.findings_of(key)))
-        changed = sum(1 for key in keys if self.model.changed(key))
-        return SectionTab(section.name, table_title(section.name), changed, errors)
+        return SectionTab(section.name, table_title(section.name), sum(map(self.model.changed, keys)), errors)
 
     def _show_help(self) -> None:
         key = self.fields.key
