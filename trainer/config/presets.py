@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trainer.config.file_kinds import is_llamafactory
 from trainer.config.finding import Finding
-from trainer.config.llamafactory.convert import import_file
-from trainer.config.llamafactory.source import is_llamafactory
 from trainer.config.overrides import apply_overrides
 from trainer.config.parameter import parameter, parameters
 from trainer.config.preset_text import UNSET, PresetText, Values, read_preset_text
@@ -80,6 +79,9 @@ def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pres
     """
     path = _find(str(name_or_path))
     if is_llamafactory(path):
+        # Only who reads such a file pays for the import.
+        from trainer.config.llamafactory.convert import import_file
+
         made = import_file(path)
         origins = {key: Origin(path, line) for key, line in made.lines.items()}
         read = _Read(path.stem, path, (), made.values, origins, "", tuple(made.findings))

@@ -15,9 +15,6 @@ from typing import Any
 
 from trainer.errors import UserError
 
-SUFFIXES = (".yaml", ".yml", ".json")
-"""Files with these endings are LLaMA-Factory's; presets are `.toml`."""
-
 _NUMBER = re.compile(r"[-+]?(\d[\d_]*\.[\d_]*([eE][-+]?\d+)?|\d[\d_]*[eE][-+]?\d+|\.\d[\d_]*([eE][-+]?\d+)?)$")
 # "### model": the headings of LLaMA-Factory's examples, which become tables here.
 _HEADING = re.compile(r"#{2,}\s*\w+\s*$")
@@ -45,11 +42,6 @@ class Source:
     entries: tuple[Entry, ...]
     below: tuple[str, ...] = ()
     """The comment lines behind the last key."""
-
-
-def is_llamafactory(path: Path) -> bool:
-    """Whether a file is read as LLaMA-Factory's; the ending tells."""
-    return path.suffix.lower() in SUFFIXES
 
 
 def read_source(path: Path) -> Source:
