@@ -35,11 +35,15 @@ class _Flash:
     package: str
     capability: int
     """Compute capability (major) of the first GPUs that have it."""
+    installed_by: str
 
 
+_WITH_PIP = "Install it (pip install flash-attn --no-build-isolation)"
+# No registry has it, and whoever takes its name there may not be its author.
+_FROM_SOURCE = "Build it from the folder hopper of the flash-attention repository"
 _FLASH = {
-    "fa2": _Flash("flash_attention_2", "FlashAttention 2", "flash_attn", "flash-attn", 8),
-    "fa3": _Flash("flash_attention_3", "FlashAttention 3", "flash_attn_interface", "flash-attn-3", 9),
+    "fa2": _Flash("flash_attention_2", "FlashAttention 2", "flash_attn", "flash-attn", 8, _WITH_PIP),
+    "fa3": _Flash("flash_attention_3", "FlashAttention 3", "flash_attn_interface", "flash-attn-3", 9, _FROM_SOURCE),
 }
 
 
@@ -112,7 +116,7 @@ def _check_flash(asked: str, kind: Any | None, dtype: torch.dtype) -> None:
         "precision": f"{flash.title} computes in 16 bits only, and this run in float32",
     }
     hints = {
-        "package": f"Install it (pip install {flash.package} --no-build-isolation), or set flash_attn = auto.",
+        "package": f"{flash.installed_by}, or set flash_attn = auto.",
         "precision": "Turn bf16 or fp16 on, or set flash_attn = auto.",
     }
     raise UserError(needed[why], field="flash_attn", value=asked, hint=hints.get(why, "Set flash_attn = auto."))

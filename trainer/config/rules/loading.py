@@ -57,7 +57,10 @@ def missing_packages(recipe: Recipe, hardware: Hardware | None) -> Iterator[Find
         if asked and module not in hardware.packages:
             name = key.partition(".")[2]
             shown = str(value).lower() if isinstance(value, bool) else value
-            yield error("package_missing", key, name=name, value=shown, package=package)
+            # No registry has FlashAttention 3, and whoever takes its name there may not be its author.
+            from_source = package == "flash-attn-3"
+            how = "build it from the folder hopper of its repository" if from_source else f"pip install {package}"
+            yield error("package_missing", key, name=name, value=shown, package=package, how=how)
 
 
 def what_is_gone(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:

@@ -73,7 +73,7 @@ MESSAGES: dict[str, str] = {
     "TRL 1.16 and newer; turn it off. enable_liger_kernel and use_unsloth_gc give part of what it saves",
     "offload_without_checkpointing": "use_unsloth_gc moves what gradient checkpointing stores, and that is off: turn "
     "it on, or use_unsloth_gc off",
-    "package_missing": "{name} = {value} needs the package {package}, which is not installed: pip install {package}",
+    "package_missing": "{name} = {value} needs the package {package}, which is not installed: {how}",
     "mixture_of_depths_is_broken": "mixture_of_depths needs the package mixture-of-depth, whose last version does not "
     "work with transformers 5: remove it",
     "low_cpu_mem_usage_always": "low_cpu_mem_usage = false: transformers 5 has no other way to load weights; remove it",

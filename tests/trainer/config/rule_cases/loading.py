@@ -43,6 +43,12 @@ LOADING_CASES: tuple[Case, ...] = (
         bare(PROCESSOR),
         quantization__quantization_bit=4,
     ),
+    case(
+        "package_missing",
+        "flash_attn = fa3 needs the package flash-attn-3, which is not installed: build it from the folder hopper",
+        bare(TWO_GPUS),
+        model__flash_attn="fa3",
+    ),
     case("mixture_of_depths_is_broken", "does not work with transformers 5", model__mixture_of_depths="convert"),
     case("low_cpu_mem_usage_always", "transformers 5 has no other way", model__low_cpu_mem_usage=False),
     case(
