@@ -99,6 +99,22 @@ def test_an_adapter_of_another_kind_is_not_trained_on(workshop: Workshop, first:
         workshop.train(case("wrong", "", finetuning_type="vera", adapter_name_or_path=[first]))
 
 
+def test_prompts_are_trained_on(workshop: Workshop) -> None:
+    start = workshop.train(case("start", "", finetuning_type="prompt_tuning", max_steps=1, learning_rate=0.1))
+    before, checkpoint = start.after["prompt_encoder.embedding"], kept(start)
+    on = workshop.train(case("on", "", finetuning_type="prompt_tuning", adapter_name_or_path=[checkpoint], max_steps=1))
+    assert torch.equal(on.before["prompt_encoder.embedding"], before)
+    assert on.changed == {"prompt_encoder.embedding"}
+
+
+def test_what_cannot_be_trained_on_or_kept_together_says_so(workshop: Workshop) -> None:
+    adalora = kept(workshop.train(case("ada", "", finetuning_type="adalora", max_steps=2)))
+    with pytest.raises(AssertionError, match="has given up ranks and cannot be trained on"):
+        workshop.train(case("on", "", finetuning_type="adalora", adapter_name_or_path=[adalora]))
+    with pytest.raises(AssertionError, match="share their weights, and vera would train them apart"):
+        workshop.train(case("tied", "", finetuning_type="vera", lora__additional_target=["lm_head"]))
+
+
 def test_an_adapter_of_a_smaller_model_is_refused(workshop: Workshop, first: str) -> None:
     from tests.tiny import make_tiny_model
 

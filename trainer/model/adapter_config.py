@@ -61,7 +61,9 @@ def adapter_config(recipe: Recipe, model: Any) -> PeftConfig:
     values = {name: recipe.value(key) for name, key in PARAMETERS_OF_SETTINGS[method].items()}
     if method not in PROMPT_METHODS:
         values["target_modules"] = _targets(recipe, model)
-        values["modules_to_save"] = values["modules_to_save"] or None
+        values["modules_to_save"] = list(_whole_layers(recipe)) or None
+        if _trains_tied_weights(recipe, model):
+            values |= _tying(method)
     values |= _own_settings(recipe, model)
     values |= recipe.method.adapter_kwargs or {}
     # PEFT trains and saves the head of a model for classification with the adapter.
@@ -86,11 +88,7 @@ def _own_settings(recipe: Recipe, model: Any) -> dict[str, object]:
         return {"feedforward_modules": []}
     if method != "lora":
         return {}
-    values: dict[str, object] = {
-        **_alpha(recipe),
-        "ensure_weight_tying": _trains_tied_weights(recipe, model),
-        "trainable_token_indices": trainable_tokens(model, recipe),
-    }
+    values: dict[str, object] = {**_alpha(recipe), "trainable_token_indices": trainable_tokens(model, recipe)}
     if lora.pissa_init and not is_blueprint(model):
         values["init_lora_weights"] = "pissa" if lora.pissa_iter < 0 else f"pissa_niter_{lora.pissa_iter}"
     if recipe.method.use_llama_pro:
@@ -136,13 +134,31 @@ def _norms(model: Any) -> list[str]:
     return sorted({name.rpartition(".")[2] for name in found})
 
 
+def _whole_layers(recipe: Recipe) -> list[str]:
+    """The layers that are trained whole beside the adapter."""
+    return list(
+        recipe.oft.additional_target if recipe.method.finetuning_type == "oft" else recipe.lora.additional_target
+    )
+
+
+def _tying(method: str) -> dict[str, object]:
+    """What keeps two layers one that share their weights, where PEFT can do it."""
+    if method in ("lora", "adalora"):
+        return {"ensure_weight_tying": True}
+    raise UserError(
+        f"embedding and output layer of this model share their weights, and {method} would train them apart",
+        field="additional_target",
+        hint="Leave them out, or use finetuning_type = lora.",
+    )
+
+
 def _trains_tied_weights(recipe: Recipe, model: Any) -> bool:
     """Whether embedding and output layer share their weights and one of them is to be trained whole."""
     if model.get_output_embeddings() is None or not model.config.get_text_config().tie_word_embeddings:
         return False
     shared = {id(model.get_input_embeddings()), id(model.get_output_embeddings())}
     names = {name.rpartition(".")[2] for name, module in model.named_modules() if id(module) in shared}
-    return any(target.rpartition(".")[2] in names for target in recipe.lora.additional_target)
+    return any(target.rpartition(".")[2] in names for target in _whole_layers(recipe))
 
 
 def is_blueprint(model: Any) -> bool:

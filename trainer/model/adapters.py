@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel, get_peft_model, set_peft_model_state_dict
+import torch
+from peft import PeftConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from peft.utils import load_peft_weights
 
 from trainer.config import Recipe, resolve_model_path
 from trainer.config.adapter_settings import PARAMETERS_OF_SETTINGS
@@ -42,6 +44,13 @@ def add_adapter(model: Any, recipe: Recipe, say: Say) -> Any:
         if kind != recipe.method.finetuning_type:
             hint = f"Set finetuning_type = {kind}, or create_new_adapter."
             raise UserError(f"this adapter is one of {kind}", field="adapter_name_or_path", value=given[-1], hint=hint)
+        if kind == "adalora":
+            raise UserError(
+                "an adalora adapter has given up ranks and cannot be trained on",
+                field="adapter_name_or_path",
+                value=given[-1],
+                hint="Set create_new_adapter = true: it is merged, and a new one trained.",
+            )
         say("info", words("run_adapter_settings_hold", path=given[-1], settings=settings_of(model)))
     else:
         model = _new_adapter(merge_adapters(model, given), recipe)
@@ -140,11 +149,13 @@ def _load(model: Any, name: str, *, trainable: bool, keep_half: bool) -> Any:
     try:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always")
+            config = PeftConfig.from_pretrained(name)
             if pissa.is_on_changed_base(folder):
-                config, weights = pissa.converted(folder)
-                config.inference_mode = not trainable
-                loaded = get_peft_model(model, config, autocast_adapter_dtype=not keep_half)
-                set_peft_model_state_dict(loaded, weights)
+                loaded = _with_weights(model, *pissa.converted(folder), trainable=trainable, keep_half=keep_half)
+            elif trainable and config.is_prompt_learning:
+                # PEFT loads these for use alone.
+                weights = load_peft_weights(name, device="cpu")
+                loaded = _with_weights(model, config, weights, trainable=True, keep_half=keep_half)
             elif is_spread_out(model):
                 loaded = put_adapter_on_spread_model(model, name)
             else:
@@ -162,6 +173,15 @@ def _load(model: Any, name: str, *, trainable: bool, keep_half: bool) -> Any:
             value=name,
             hint="Use it with the model that it was trained on.",
         )
+    return loaded
+
+
+def _with_weights(
+    model: Any, config: PeftConfig, weights: dict[str, torch.Tensor], *, trainable: bool, keep_half: bool
+) -> Any:
+    config.inference_mode = not trainable
+    loaded = get_peft_model(model, config, autocast_adapter_dtype=not keep_half)
+    set_peft_model_state_dict(loaded, weights)
     return loaded
 
 
