@@ -16,6 +16,7 @@ from trainer.config import Finding
 from tui.app import TrimtabApp
 from tui.inspect_client import InspectClient
 from tui.screens.setup import SetupScreen
+from tui.widgets.form import Form
 
 WORKER = (sys.executable, str(Path(__file__).with_name("fake_inspect_worker.py")))
 
@@ -44,9 +45,15 @@ async def setup_open(size: tuple[int, int] = (120, 40)) -> AsyncIterator[tuple[S
         yield app.screen, pilot
 
 
+def set_value(setup: SetupScreen, key: str, value: object) -> None:
+    """As if it had been typed in."""
+    setup.model.set(key, value)
+    setup.form.post_message(Form.Changed((key,)))
+
+
 def set_rows(setup: SetupScreen, rows: int) -> None:
-    """As if a batch size had been typed in."""
-    setup.form._set("train.per_device_train_batch_size", rows)
+    """Another batch size."""
+    set_value(setup, "train.per_device_train_batch_size", rows)
 
 
 async def test_the_panel_shows_memory_disk_and_time() -> None:
@@ -66,7 +73,7 @@ async def test_the_panel_shows_memory_disk_and_time() -> None:
 
 async def test_a_price_is_shown_when_the_machine_has_one() -> None:
     async with setup_open() as (setup, pilot):
-        setup.form._set("train.price_per_hour", 7200.0)
+        set_value(setup, "train.price_per_hour", 7200.0)
         # 24 epochs of 36,000 tokens, 100 in a second, at 2 for a second.
         await until(pilot, lambda: "17,280.00" in screen_text(pilot.app))
 
@@ -92,7 +99,7 @@ async def test_any_of_the_changes_can_be_chosen() -> None:
         await until(pilot, lambda: "2 changes would help" in screen_text(pilot.app))
         await pilot.press("m")
         await until(pilot, lambda: bool(pilot.app.screen.query(OptionList)))
-        assert "12.0 GiB  fits  per_device_train_batch_size = 1" in screen_text(pilot.app)
+        assert "12.0 GiB  fits  per_device_train_batch_size = 1 × 8" in screen_text(pilot.app)
         assert "25.0 GiB  not enough  cutoff_len = 256" in screen_text(pilot.app)
         await pilot.press("down", "enter")
         await pilot.pause()
@@ -116,27 +123,27 @@ async def test_a_worker_that_ends_is_started_again_by_the_next_change() -> None:
     async with setup_open() as (setup, pilot):
         set_rows(setup, 4)
         before = setup._inspect.pid
-        setup.form._set("lora.lora_rank", 13)
+        set_value(setup, "lora.lora_rank", 13)
         await until(pilot, lambda: "the inspect worker ended" in " ".join(screen_text(pilot.app).split()))
-        setup.form._set("lora.lora_rank", 16)
+        set_value(setup, "lora.lora_rank", 16)
         await until(pilot, lambda: "GiB free: fits" in screen_text(pilot.app))
         assert setup._inspect.pid != before
 
 
 async def test_what_the_worker_refuses_is_told() -> None:
     async with setup_open() as (setup, pilot):
-        setup.form._set("lora.lora_rank", 14)
+        set_value(setup, "lora.lora_rank", 14)
         await until(pilot, lambda: "rank 14 brings bad luck" in " ".join(screen_text(pilot.app).split()))
 
 
 async def test_a_slow_answer_holds_nothing_up_and_is_dropped_for_a_newer_one() -> None:
     async with setup_open() as (setup, pilot):
-        setup.form._set("lora.lora_rank", 15)
+        set_value(setup, "lora.lora_rank", 15)
         await pilot.pause(0.1)
         set_rows(setup, 2)
         await pilot.pause(0.1)
         assert "2" in screen_text(pilot.app)
-        setup.form._set("lora.lora_rank", 16)
+        set_value(setup, "lora.lora_rank", 16)
         await until(pilot, lambda: "14.0 GiB, 22.0 GiB free" in screen_text(pilot.app))
 
 
