@@ -69,6 +69,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
     from trainer.building import build_trainer
     from trainer.engine.checkpoints import CheckpointWriter
     from trainer.engine.live import EvaluationInterrupted, LiveControl, StopTraining
+    from trainer.engine.memory import say_estimate, say_peak
     from trainer.engine.resume import checkpoint_to_resume, settings_journal
     from trainer.engine.run_trainer import NotFinite
     from trainer.model.adapters import MERGED, lasting_name, merged_adapters
@@ -76,6 +77,8 @@ def _train(session: RunSession, *, resume: bool) -> int:
     from trainer.model.loading_record import LoadingRecord
 
     checkpoint = checkpoint_to_resume(session, recipe.train.resume_from_checkpoint, resume=resume)
+    longest = None if data.stream is not None else max(data.train.lengths(), default=None)
+    memory = say_estimate(session, recipe, longest)
     trainer = build_trainer(session, recipe, data)
     checkpoints = CheckpointWriter(
         session,
@@ -115,6 +118,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
         return 1
     _tell_of_the_stream(session, trainer)
     step = int(trainer.state.global_step)
+    say_peak(session, memory, step)
     if recipe.train.do_eval and trainer.eval_dataset is not None and not trainer.stopped:
         with suppress(EvaluationInterrupted):
             trainer.evaluate()

@@ -38,6 +38,7 @@ COMMANDS: dict[str, str] = {
     "trust": "trust",
     "estimate": "estimate",
     "expand": "expand",
+    "probe": "probe",
     "presets": "presets",
     "import": "import_export",
     "export-config": "import_export",

@@ -19,6 +19,10 @@ RUN_TEXTS: dict[str, str] = {
     "run_adapter_and_whole_trained": "{kind} on {names}, in {count} layers; {whole} trained whole; everything else is "
     "frozen",
     "run_prompt_trained": "{kind}: {count} trained vectors in front of every sequence; the model is frozen",
+    "run_memory": "memory of a step of {batch} rows of {length} tokens, estimated: {total} (weights {weights}, "
+    "gradients {gradients}, optimizer {optimizer}, activations {activations}, everything else {rest})",
+    "run_memory_peak": "most memory at once: {measured}",
+    "run_memory_peak_estimated": "most memory at once: {measured}; estimated were {estimated}",
     "run_on_gpu": "training on {name}",
     "run_on_cpu": "training on the CPU, threads: {threads}",
     "run_one_gpu": "GPU 0 of {count} is used: training on several is not available yet. "

@@ -108,6 +108,8 @@ def _print_memory(seen: Outlook) -> None:
         print(text("estimate.other_gpu", index=other.index, device=other.name, free=size(other.free)))
     if seen.is_formula:
         print(text("estimate.by_formula"))
+    if seen.stage not in ("sft", "pt"):
+        print(text("estimate.stage_note", stage=seen.stage))
     print(output.paint(text(f"estimate.verdict_{seen.verdict}"), _COLOURS[seen.verdict]))
     for way in seen.ways_out:
         words = " ".join(f"{key}={toml_text(value)}" for key, value in way.change.items())

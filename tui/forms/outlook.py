@@ -66,6 +66,7 @@ class Outlook:
     length: int
     layers: int
     is_formula: bool
+    stage: str
     stored_weights: int
     stored_optimizer: int
     disk_free: int | None
@@ -109,6 +110,7 @@ def outlook(told: Mapping[str, Any]) -> Outlook:
         length=int(memory["length"]),
         layers=int(memory["layers"]),
         is_formula=bool(memory["is_formula"]),
+        stage=str(memory.get("stage") or "sft"),
         stored_weights=int(memory["stored_weights"]),
         stored_optimizer=int(memory["stored_optimizer"]),
         disk_free=told.get("disk_free"),

@@ -116,6 +116,8 @@ class PlanPane(Static):
             words.append("".join(one + " " * (column - cell_len(one)) for one in row).rstrip() + "\n", Style())
         if seen.is_formula:
             words.append(text("estimate.by_formula") + "\n", style=self._part("label"))
+        if seen.stage not in ("sft", "pt"):
+            words.append(text("estimate.stage_note", stage=seen.stage) + "\n", style=self._part("label"))
         if seen.verdict in ("tight", "no"):
             words.append(self._ways(seen) + "\n", style=self._part("warning"))
 

@@ -17,7 +17,7 @@ from trainer.config import Recipe
 from trainer.data.model_folder import find_model_folder
 from trainer.errors import UserError
 from trainer.model.load import attention_name, compute_dtype, first_line, runs_model_code
-from trainer.model.memory.quantized import pack_linear_layers, packing_of
+from trainer.model.memory.quantized import adapt_like_quantized, pack_linear_layers, packing_of
 from trainer.model.precision import upcast_norms
 from trainer.model.prepare import prepare_model
 from trainer.model.vocabulary import finish_adapter, grow_vocabulary
@@ -91,6 +91,8 @@ def build_blueprint(recipe: Recipe, config: Any, *, checkpointing: bool) -> Any:
             model, cast_lm_head_to_fp32=recipe.model.upcast_lmhead_output, outputs=("log_probs", "entropy", "is_top1")
         )
         model = _prepared(model, recipe)
+    if packing is not None:
+        adapt_like_quantized(model)
     model.config.use_cache = False
     if checkpointing:
         kwargs = {"use_reentrant": recipe.model.use_reentrant_gc}

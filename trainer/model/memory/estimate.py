@@ -7,7 +7,7 @@ alike: under two seconds for any size. Not for what is free on this machine (`tr
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from trainer.config import Recipe
@@ -19,7 +19,7 @@ from trainer.model.memory.batch import Batch, batch_of
 from trainer.model.memory.blueprint import layer_count, layer_kinds, read_config, with_layers
 from trainer.model.memory.closed_form import closed_form
 from trainer.model.memory.device import overhead
-from trainer.model.memory.simulate import StepMemory, simulate
+from trainer.model.memory.simulate import PREFERENCE, StepMemory, simulate
 
 _FEWEST_LAYERS = 2
 # What answers to sample prompts take: a prompt of this many tokens, and as many new ones as `trainer.engine.samples`
@@ -53,6 +53,8 @@ class MemoryEstimate:
     length: int
     """Tokens of the longest row."""
     layers: int
+    stage: str = "sft"
+    """The estimates of all but `sft` and `pt` have not been compared with real steps."""
     is_formula: bool = False
     """The model cannot be simulated: activations are a formula's guess."""
 
@@ -124,6 +126,7 @@ def _of_all_layers(
 def _by_part(
     recipe: Recipe, config: Any, whole: StepMemory, in_layers: int, batch: Batch, *, is_gpu: bool, is_formula: bool
 ) -> MemoryEstimate:
+    whole = _with_reference(whole, recipe)
     passing = whole.passing
     step = max(whole.state + passing, whole.update)
     answering = 0
@@ -146,7 +149,26 @@ def _by_part(
         batch=batch.rows,
         length=batch.length,
         layers=layer_count(config),
+        stage=str(recipe.method.stage),
         is_formula=is_formula,
+    )
+
+
+def _with_reference(whole: StepMemory, recipe: Recipe) -> StepMemory:
+    """The same with the model that preference training stays near, where it is not the base under an adapter."""
+    preference = recipe.preference
+    if recipe.method.stage not in PREFERENCE or preference.pref_loss in ("orpo", "simpo"):
+        return whole
+    if preference.ref_model:
+        more = whole.frozen_weights + whole.trained_weights  # taken to be as large as the one that is trained
+    else:
+        more = 0 if recipe.method.finetuning_type in ("lora", "oft") else whole.trained_weights
+    return replace(
+        whole,
+        frozen_weights=whole.frozen_weights + more,
+        passes=whole.passes + more,
+        update=whole.update + more,
+        evaluation=whole.evaluation + more if whole.evaluation else 0,
     )
 
 
@@ -157,8 +179,10 @@ def _batches(recipe: Recipe, length: int | None, *, is_gpu: bool) -> tuple[Batch
     # Packed sequences are filled up, however short their rows are.
     packed = data.packing or data.neat_packing
     tokens = cutoff if packed else min(length or cutoff, cutoff)
-    rows = train.per_device_train_batch_size
-    evaluated = train.per_device_eval_batch_size or rows
+    # A pair of answers makes two sequences.
+    each = 2 if recipe.method.stage in ("dpo", "rm") else 1
+    rows = each * train.per_device_train_batch_size
+    evaluated = each * (train.per_device_eval_batch_size or train.per_device_train_batch_size)
     batch = batch_of(recipe, rows=rows, length=tokens, is_gpu=is_gpu)
     if str(train.eval_strategy) == "no" or evaluated <= rows:
         return batch, None

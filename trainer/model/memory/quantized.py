@@ -79,6 +79,13 @@ def pack_linear_layers(model: Any, packing: Packing) -> None:
         setattr(model.get_submodule(parent), child, PackedLinear(module, packing))
 
 
+def adapt_like_quantized(model: Any) -> None:
+    """Let adapters take their input as PEFT's own layers for quantized bases do: without a copy in their precision."""
+    for module in model.modules():
+        if isinstance(getattr(module, "base_layer", None), PackedLinear):
+            module.cast_input_dtype_enabled = False
+
+
 class PackedLinear(torch.nn.Linear):
     """Like bitsandbytes' layers as the allocator sees them.
 

@@ -18,6 +18,9 @@ from trainer.model.memory.optimizer_state import optimizer_memory
 from trainer.model.memory.peak import PeakTracker
 from trainer.model.memory.stand_ins import stand_ins
 
+PREFERENCE = ("dpo", "kto")
+"""Stages that learn from the probabilities of whole answers."""
+
 
 @dataclass(frozen=True)
 class StepMemory:
@@ -104,11 +107,19 @@ def _set_gradients(trained: list[torch.nn.Parameter], *, exist: bool) -> None:
 
 
 def _forward_and_backward(model: Any, batch: Batch, recipe: Recipe) -> None:
-    """Forward, loss and backward as TRL's SFTTrainer does them, every token labelled."""
+    """Forward, loss and backward as the trainer of the stage does them, every token labelled."""
     inputs = batch.inputs()
     with _autocast(recipe):
-        outputs = model(**inputs, fused_lm_head=True, use_cache=False)
-        loss = -outputs.log_probs.sum() / inputs["input_ids"].numel()
+        if recipe.method.stage in PREFERENCE:
+            # As in `trainer.stages.log_probabilities`: all logits, and a copy in float32 of what is learned.
+            labels = inputs.pop("labels")[:, 1:].reshape(-1)
+            logits = model(**inputs, use_cache=False).logits
+            chosen = logits[:, :-1].reshape(labels.shape[0], -1).float()
+            loss = torch.nn.functional.cross_entropy(chosen, labels, reduction="none").sum()
+            del logits, chosen
+        else:
+            outputs = model(**inputs, fused_lm_head=True, use_cache=False)
+            loss = -outputs.log_probs.sum() / inputs["input_ids"].numel()
     loss.backward()
 
 
