@@ -116,7 +116,9 @@ class _PackedProduct(torch.autograd.Function):
         """Sizes of the forward pass; 8 bits keep the input for the backward pass, 4 bits do not."""
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else values.dtype
         values = values.to(dtype)
-        context.save_for_backward(values if eight_bit else None, packed)
+        context.save_for_backward(packed)
+        # Not a saved tensor there either: it stays until the whole backward pass is over.
+        context.values = values if eight_bit else None
         context.shape = shape
         weight = torch.empty(shape, dtype=dtype)
         return values @ weight.t()
