@@ -29,7 +29,13 @@ def added_blocks(model: Any, recipe: Recipe) -> set[int]:
     """
     count = layer_count(model)
     noted = getattr(model.config.get_text_config(), ADDED, None) or getattr(model.config, ADDED, None)
-    found = {number for number in noted if number < count} if noted else _identity_blocks(model)
+    if noted:
+        found = {number for number in noted if number < count}
+    elif any(parameter.is_meta for parameter in model.parameters()):
+        # Of a model without numbers nobody can tell; for its memory it is the same which they are.
+        found = set(range(max(0, count - abs(recipe.freeze.freeze_trainable_layers)), count))
+    else:
+        found = _identity_blocks(model)
     if not found:
         raise UserError(
             "no blocks were added to this model",
@@ -51,7 +57,7 @@ def _identity_blocks(model: Any) -> set[int]:
     zero: dict[int, bool] = {}
     for name, parameter in model.named_parameters():
         number = layer_of(name)
-        if number is None or parameter.is_meta or not ends_a_block(name):
+        if number is None or not ends_a_block(name):
             continue
         zero[number] = zero.get(number, True) and not parameter.any()
     return {number for number, is_zero in zero.items() if is_zero}

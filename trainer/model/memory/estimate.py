@@ -203,9 +203,9 @@ def _fewest_layers(recipe: Recipe, config: Any, kinds: list[str]) -> list[str]:
     number = max(_FEWEST_LAYERS, int(getattr(text, "first_k_dense_replace", 0) or 0) + 1)
     if int(getattr(text, "decoder_sparse_step", 1) or 1) > 1 or getattr(text, "mlp_only_layers", None):
         return kinds  # layers of experts among others, by their numbers
+    if recipe.method.use_llama_pro:
+        return kinds  # which blocks train depends on how many there are
     if recipe.method.finetuning_type == "freeze":
-        if recipe.method.use_llama_pro:
-            return kinds  # which blocks train depends on how many there are
         asked = recipe.freeze.freeze_trainable_layers
         if not 1 <= abs(asked) <= len(kinds):
             raise UserError(
