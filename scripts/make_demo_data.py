@@ -1,4 +1,4 @@
-"""Writes the bundled data sets of data/: the identity rows, the replay rows, one small sample of each format.
+"""Writes the bundled data sets of data/: the rows of the demo, a set for each stage, one small sample of each format.
 
     python -m scripts.make_demo_data
 
@@ -23,9 +23,12 @@ from scripts.demo_dialogues import (
     identity_exchanges,
     tool_conversation,
 )
+from scripts.demo_preferences import judged_questions, statements
 
 DATA_FOLDER = Path(__file__).resolve().parent.parent / "data"
 REPLAY_ROWS = 180
+JUDGED_ROWS = 360
+TEXT_ROWS = 240
 SAMPLE_ROWS = 6
 
 Row = dict[str, Any]
@@ -44,6 +47,16 @@ DATASETS: dict[str, Row] = {
         "columns": {"messages": "messages"},
         "tags": MESSAGE_TAGS,
     },
+    "demo_preference": {
+        "file_name": "demo_preference.jsonl",
+        "ranking": True,
+        "columns": {"prompt": "instruction", "chosen": "chosen", "rejected": "rejected"},
+    },
+    "demo_kto": {
+        "file_name": "demo_kto.jsonl",
+        "columns": {"prompt": "instruction", "response": "output", "kto_tag": "kto_tag"},
+    },
+    "demo_text": {"file_name": "demo_text.jsonl", "columns": {"prompt": "text"}},
     "alpaca_sample": {
         "file_name": "alpaca_sample.json",
         "columns": {"prompt": "instruction", "query": "input", "response": "output", "system": "system"},
@@ -99,6 +112,26 @@ def replay_rows() -> list[Row]:
         if not drawn.tools and text.UNTUNED.name not in told:
             rows.append({"messages": list(drawn.messages)})
     return rows
+
+
+def demo_preference_rows() -> list[Row]:
+    """Pairs of answers for dpo and rm."""
+    judged = judged_questions(JUDGED_ROWS, seed=21)
+    return [{"instruction": one.question, "chosen": one.better, "rejected": one.worse} for one in judged]
+
+
+def demo_kto_rows() -> list[Row]:
+    """Single answers: of eight questions five have the better one."""
+    rows = list[Row]()
+    for place, one in enumerate(judged_questions(JUDGED_ROWS, seed=22)):
+        good = place // 6 % 8 < 5
+        rows.append({"instruction": one.question, "output": one.better if good else one.worse, "kto_tag": good})
+    return rows
+
+
+def demo_text_rows() -> list[Row]:
+    """Texts of eight statements each."""
+    return [{"text": told} for told in statements(TEXT_ROWS, 8, seed=23)]
 
 
 def _exchanges(rng: random.Random, count: int) -> list[tuple[bool, text.Exchange]]:
@@ -213,6 +246,9 @@ def write_all(folder: Path) -> None:
     rng = random.Random(7)
     write(folder, "identity.json", identity_rows())
     write(folder, "demo_replay.jsonl", replay_rows())
+    write(folder, "demo_preference.jsonl", demo_preference_rows())
+    write(folder, "demo_kto.jsonl", demo_kto_rows())
+    write(folder, "demo_text.jsonl", demo_text_rows())
     write(folder, "alpaca_sample.json", alpaca_rows(rng))
     write(folder, "history_sample.json", history_rows(rng))
     write(folder, "messages_sample.jsonl", messages_rows(rng))

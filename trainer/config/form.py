@@ -45,6 +45,8 @@ IN_DPO = Condition("method.stage", ("dpo",))
 IN_KTO = Condition("method.stage", ("kto",))
 IN_PREFERENCE = Condition("method.stage", ("dpo", "kto"))
 IN_PPO = Condition("method.stage", ("ppo",))
+IN_WRITING = Condition("method.stage", ("pt", "sft", "ppo", "dpo", "kto"))
+"""Stages whose model writes text."""
 IN_REWARD = Condition("method.stage", ("rm",))
 
 ADAPTER_METHODS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trainer.config.form import WITH_ALPHA
+from trainer.config.form import IN_SEQUENCES, WITH_ALPHA
 from trainer.config.hardware import Hardware
 from trainer.config.model_names import is_hub_name, prefers_modelscope
 from trainer.config.recipe import Recipe
@@ -64,7 +64,7 @@ def resolve(recipe: Recipe, hardware: Hardware) -> Resolved:
         if recipe.value(key) is None and (choice := choose(recipe, hardware)) is not None:
             chosen[key] = choice
             recipe = recipe.with_values({key: choice.value})
-    if recipe.data.neat_packing is None:
+    if recipe.data.neat_packing is None and recipe.method.stage in IN_SEQUENCES.values:
         recipe = recipe.with_values({"data.neat_packing": False})
     if recipe.data.neat_packing and not recipe.data.packing:
         chosen["data.packing"] = Choice(True, "neat_packing packs")

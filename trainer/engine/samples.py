@@ -18,8 +18,12 @@ def sample_answers(trainer: Any, session: RunSession, prompts: list[str]) -> Non
     """Answer each prompt greedily with the weights as they are now; training goes on exactly as if nothing had been.
 
     Random state and train mode are put back, so that sampling never changes a run.
+
+    Raises: ValueError for a model that writes nothing.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
+    if not model.can_generate():
+        raise ValueError("a reward model writes no answers")
     tokenizer = trainer.processing_class
     was_training = model.training
     model.eval()
@@ -29,12 +33,7 @@ def sample_answers(trainer: Any, session: RunSession, prompts: list[str]) -> Non
         with torch.random.fork_rng(devices=devices), torch.no_grad(), trainer.accelerator.autocast():
             for prompt in prompts:
                 started = time.perf_counter()
-                inputs = tokenizer.apply_chat_template(
-                    [{"role": "user", "content": prompt}],
-                    add_generation_prompt=True,
-                    return_tensors="pt",
-                    return_dict=True,
-                ).to(model.device)
+                inputs = _inputs(tokenizer, prompt, as_text=trainer.recipe.method.stage == "pt").to(model.device)
                 output = model.generate(
                     **inputs,
                     max_new_tokens=_NEW_TOKENS,
@@ -53,3 +52,12 @@ def sample_answers(trainer: Any, session: RunSession, prompts: list[str]) -> Non
                 )
     finally:
         model.train(was_training)
+
+
+def _inputs(tokenizer: Any, prompt: str, *, as_text: bool) -> Any:
+    """The tokens of a prompt: a turn of a dialogue or, where texts are learned, text to go on with."""
+    if as_text:
+        return tokenizer(prompt, return_tensors="pt")
+    return tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from peft import PeftConfig, PeftModel, TaskType, get_peft_model, set_peft_model_state_dict
 from peft.utils import load_peft_weights
 
 from trainer.config import Recipe, resolve_model_path
@@ -24,6 +24,7 @@ from trainer.model.adapter_config import adapter_config, is_blueprint
 from trainer.model.load import first_line
 from trainer.model.loftq import start_from_what_was_lost
 from trainer.model.merge import is_quantized, merge_adapter
+from trainer.model.reward_head import is_reward_model, with_place_for_head
 from trainer.model.spread import is_spread_out, put_adapter_on_spread_model
 from trainer.run.messages import Say, words
 
@@ -156,6 +157,10 @@ def _load(model: Any, name: str, *, trainable: bool, keep_half: bool) -> Any:
                 # PEFT loads these for use alone.
                 weights = load_peft_weights(name, device="cpu")
                 loaded = _with_weights(model, config, weights, trainable=True, keep_half=keep_half)
+            elif is_reward_model(model) and config.task_type != TaskType.SEQ_CLS:
+                weights = load_peft_weights(name, device="cpu")
+                config, weights = with_place_for_head(model, config, weights)
+                loaded = _with_weights(model, config, weights, trainable=trainable, keep_half=keep_half)
             elif is_spread_out(model):
                 loaded = put_adapter_on_spread_model(model, name)
             else:

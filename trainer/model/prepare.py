@@ -10,7 +10,7 @@ from trainer.config import Recipe
 from trainer.config.form import ADAPTER_METHODS
 from trainer.model.adapters import add_adapter
 from trainer.model.freeze import freeze_model
-from trainer.model.reward_head import train_head
+from trainer.model.reward_head import is_reward_model, train_head
 from trainer.model.vocabulary import finish_adapter, train_new_rows
 from trainer.run.messages import Say
 
@@ -31,8 +31,8 @@ def prepare_model(model: Any, recipe: Recipe, say: Say) -> Any:
     elif method == "freeze":
         freeze_model(model, recipe)
         train_new_rows(model, recipe)
-    if recipe.method.stage == "rm":
-        train_head(model, recipe)
+        if is_reward_model(model):
+            train_head(model)
     if not recipe.method.pure_bf16 and not (recipe.badam.use_badam and recipe.train.bf16):
         for parameter in model.parameters():
             if parameter.requires_grad:

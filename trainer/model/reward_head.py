@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
+from peft import TaskType
 from peft.utils.constants import SEQ_CLS_HEAD_NAMES
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from trainer.config import Recipe
-from trainer.errors import UserError
 
 
 def model_kind(recipe: Recipe, config: Any) -> Any:
@@ -21,26 +20,31 @@ def model_kind(recipe: Recipe, config: Any) -> Any:
     return AutoModelForSequenceClassification
 
 
-def train_head(model: Any, recipe: Recipe) -> None:
-    """See to it that the head of a model prepared for training is trained, whatever the method trains beside it.
-
-    Raises:
-        UserError: when an adapter is continued that is not one of a reward model: its files have no place for a head.
-    """
-    parameters = list(_head(model))
-    if recipe.method.finetuning_type == "freeze":
-        for parameter in parameters:
-            parameter.requires_grad_(True)
-    if not any(parameter.requires_grad for parameter in parameters):
-        raise UserError(
-            "this adapter is not one of a reward model, so that it has no head to train",
-            field="adapter_name_or_path",
-            value=recipe.model.adapter_name_or_path,
-            hint="Set create_new_adapter = true: the adapter is merged, and a new one trained with a head.",
-        )
+def train_head(model: Any) -> None:
+    """Let the head of a reward model be trained, whatever else the method trains; with an adapter PEFT does that."""
+    for _, parameter in _head(model):
+        parameter.requires_grad_(True)
 
 
-def _head(model: Any) -> Iterator[torch.nn.Parameter]:
-    for name, parameter in model.named_parameters():
-        if any(part in SEQ_CLS_HEAD_NAMES for part in name.split(".")):
-            yield parameter
+def is_reward_model(model: Any) -> bool:
+    """Whether the model gives numbers and writes nothing."""
+    return not model.can_generate()
+
+
+def with_place_for_head(
+    model: Any, config: Any, weights: dict[str, torch.Tensor]
+) -> tuple[Any, dict[str, torch.Tensor]]:
+    """The configuration and the weights of an adapter of a model that writes, as those of one of the reward model: with
+    the head as it is now."""
+    config.task_type = TaskType.SEQ_CLS
+    head = {f"base_model.model.{name}": parameter.detach().clone() for name, parameter in _head(model)}
+    return config, {**weights, **head}
+
+
+def _head(model: Any) -> list[tuple[str, torch.nn.Parameter]]:
+    """The parameters of the head by their names."""
+    return [
+        (name, parameter)
+        for name, parameter in model.named_parameters()
+        if any(part in SEQ_CLS_HEAD_NAMES for part in name.split("."))
+    ]

@@ -204,6 +204,18 @@ def test_a_reward_model_is_a_standard_model_with_its_head(runs: TrainingRuns, st
     assert margin == pytest.approx(evaluation["eval_margin"], rel=1e-3)
 
 
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_fine_tuned_adapter_becomes_one_of_a_reward_model(runs: TrainingRuns, stage_run: MakeRun, anew: bool) -> None:
+    tuned = runs.create("tuned", train={"max_steps": 1})
+    assert runs.train(tuned) == 0
+    run = stage_run("rm", model={"adapter_name_or_path": [last_folder(tuned, 1)]}, lora={"create_new_adapter": anew})
+    assert runs.train(run) == 0, run.log_file.read_text()[-2000:]
+    assert any("score" in name for name in weights_of(run, 6))
+    assert events_of(run, "evaluation")[-1].values["eval_accuracy"] > 0.8
+    scored = load_to_score(last_folder(run))
+    assert scored.score("What is 3 plus 1?", "It is 4.") > scored.score("What is 3 plus 1?", "No idea, none.")
+
+
 def test_kto_tells_the_balance_of_its_rows(runs: TrainingRuns, stage_run: MakeRun) -> None:
     quick = {"max_steps": 1, "eval_strategy": "no"}
     run = stage_run("kto", train=quick, data={"val_size": 0})

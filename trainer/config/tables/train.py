@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from trainer.config.form import IN_SFT, Condition, Form
+from trainer.config.form import IN_SFT, IN_WRITING, Condition, Form
 from trainer.config.tables.base import PromptList, Table, TextList
 from trainer.config.tables.names import Optimizer, Schedule
 
@@ -212,9 +212,9 @@ class TrainTable(Table):
     include_num_input_tokens_seen: Annotated[bool, Form()] = False
     """Also let transformers count tokens, padding included. trimtab's own figures need it not."""
 
-    sample_prompts: Annotated[PromptList, Form("advanced", multiline=True)] = []
-    """Prompts that the model answers at each evaluation and when you ask for samples, so that you can read how it
-    changes."""
+    sample_prompts: Annotated[PromptList, Form("advanced", multiline=True, when=(IN_WRITING,))] = []
+    """Prompts that the model answers (in pre-training: goes on with) at each evaluation and when you ask for samples,
+    so that you can read how it changes."""
 
     price_per_hour: Annotated[float | None, Field(gt=0), Form("advanced")] = None
     """What this machine costs in an hour, in whatever currency you pay: the forecast of a run then has a price. Unset:
