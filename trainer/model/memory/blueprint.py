@@ -93,6 +93,11 @@ def build_blueprint(recipe: Recipe, config: Any, *, checkpointing: bool) -> Any:
         model = _prepared(model, recipe)
     if packing is not None:
         adapt_like_quantized(model)
+    if recipe.method.pure_bf16:
+        # PEFT gives adapters the precision of the base, but not on the meta device.
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.to(torch.bfloat16)
     model.config.use_cache = False
     if checkpointing:
         kwargs = {"use_reentrant": recipe.model.use_reentrant_gc}
