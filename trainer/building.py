@@ -12,7 +12,6 @@ from trainer.data import PreparedData
 from trainer.engine.profiling import profiling_callbacks
 from trainer.engine.reporting import reporting_callbacks
 from trainer.engine.session import RunSession
-from trainer.errors import UserError
 from trainer.model.describe import tell_what_is_trained
 from trainer.model.load import load_model
 from trainer.model.precision import trained_precision_kept
@@ -22,7 +21,9 @@ from trainer.model.tokenizer import load_tokenizer, set_stop_tokens
 from trainer.model.vocabulary import grow_vocabulary, warn_of_missing_rows
 from trainer.run.messages import Words, words
 from trainer.stages.dpo import build_dpo_trainer
+from trainer.stages.grpo import build_group_trainer
 from trainer.stages.kto import build_kto_trainer
+from trainer.stages.ppo import build_ppo_trainer
 from trainer.stages.pt import build_pt_trainer
 from trainer.stages.rm import build_rm_trainer
 from trainer.stages.sft import build_sft_trainer
@@ -74,7 +75,9 @@ def _stage_trainer(session: RunSession, model: Any, tokenizer: Any, data: Prepar
         case "kto":
             return build_kto_trainer(model, tokenizer, data, recipe, folder, session.finding)
         case "ppo":
-            raise UserError("stage ppo is not available yet", field="stage", value="ppo")
+            return build_ppo_trainer(model, tokenizer, data, recipe, folder, session.finding)
+        case "grpo" | "rloo":
+            return build_group_trainer(model, tokenizer, data, recipe, folder, session.finding)
 
 
 def _device(device: Any, threads: int) -> Words:

@@ -101,8 +101,8 @@ def _train(session: RunSession, *, resume: bool) -> int:
     if checkpoint is not None:
         checkpoints.last_step = checkpoint.step
         trainer.evaluation_due = bool(checkpoint.details.get("evaluation_due"))
-        if state := checkpoint.details.get("stage_state"):
-            trainer.restore_stage(state)
+        if (state := checkpoint.details.get("stage_state")) is not None:
+            trainer.restore_stage(state, checkpoint.path)
     session.start_telemetry(recipe.train.telemetry_seconds)
     if checkpoint is not None and _all_steps_done(checkpoint, recipe):
         return _finish_what_was_done(session, trainer, checkpoint)

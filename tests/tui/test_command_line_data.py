@@ -219,7 +219,7 @@ ENCODED = {
     "pt": ({"text": "Once upon a time."}, {"input_ids", "labels"}),
     "dpo": ({"prompt": "What?", "chosen": "This.", "rejected": "No."}, {"prompt_ids", "chosen_ids", "rejected_ids"}),
     "kto": ({**talk("What?", "This."), "label": True}, {"prompt_ids", "completion_ids", "kto_tag"}),
-    "ppo": (talk("What?", "This."), {"prompt_ids"}),
+    "ppo": (talk("What?", "This."), {"prompt_ids", "expected"}),
 }
 
 
@@ -238,7 +238,10 @@ def test_encoded_rows_are_those_of_the_trainer(world: World, stage: str) -> None
     assert [(line["file"], line["row"], line["line"]) for line in lines] == [("rows.jsonl", 1, 1), ("rows.jsonl", 2, 2)]
     values = {"model.model_name_or_path": "demo", "data.dataset": ["rows.jsonl"], "method.stage": stage}
     for line, example in zip(lines, prepare(Recipe().with_values(values)).train, strict=True):
-        assert {name: line[name] for name in example.columns} == example.columns
+        columns: dict[str, object] = dict(example.columns)
+        if stage == "ppo":
+            columns["expected"] = "This."
+        assert {name: line[name] for name in columns} == columns
         assert line.get("kto_tag") == example.kto_tag
 
 

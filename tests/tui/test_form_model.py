@@ -148,8 +148,8 @@ def test_a_refused_value_changes_nothing(demo: FormModel) -> None:
 def test_what_is_not_available_yet_cannot_be_set(demo: FormModel) -> None:
     with pytest.raises(EntryError, match="not available yet"):
         demo.set("ray.ray_num_workers", 2)
-    with pytest.raises(EntryError, match="ppo is not available yet"):
-        demo.enter("method.stage", "ppo")
+    with pytest.raises(EntryError, match="vllm is not available yet"):
+        demo.enter("model.infer_backend", "vllm")
     with pytest.raises(EntryError, match="use_mca is refused: Megatron replaces the training loop"):
         demo.set("method.use_mca", True)
 

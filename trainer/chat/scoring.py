@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,25 +51,29 @@ class RewardModel:
         return float(output.logits[0, 0])
 
 
-def load_to_score(model: str) -> RewardModel:
+def load_to_score(model: str, adapters: Sequence[str] = (), settings: Mapping[str, Any] | None = None) -> RewardModel:
     """A checkpoint of stage rm, an adapter or a whole model, or any model for classification with one label.
+
+    Of `adapters` all but the last are merged into `model`, and the last brings the head; `settings` as for
+    `load_for_chat`.
 
     Raises:
         UserError: when it is no reward model, or something is missing or cannot be read.
     """
-    folder = whole_model_folder(resolve_model_path(model))
+    folder = whole_model_folder(resolve_model_path(adapters[-1] if adapters else model))
     if not is_reward_model(folder):
         raise UserError(
             "this is no reward model: it writes answers and gives no numbers",
             file=folder,
             hint="Choose a checkpoint of stage rm.",
         )
-    record = LoadingRecord.of_checkpoint(folder)
+    record = LoadingRecord.of_checkpoint(folder).with_settings(settings or {})
     encoder = RowEncoder(load_tokenizer(folder), EncodeOptions(cutoff_len=_LONGEST, stage="kto"))
     if not (folder / "adapter_config.json").is_file():
         return RewardModel(folder.name, load_base(str(folder), record, scores=True), encoder)
-    weights = load_base(base_of(folder), record, scores=True)
-    return RewardModel(folder.name, load_adapters(weights, [str(folder)], trainable=False).eval(), encoder)
+    weights = load_base(model if adapters else base_of(folder), record, scores=True)
+    chain = list(adapters) or [str(folder)]
+    return RewardModel(folder.name, load_adapters(weights, chain, trainable=False).eval(), encoder)
 
 
 def scores(model: str, prompt: str, answers: Sequence[str], system: str | None = None) -> list[float]:

@@ -45,7 +45,11 @@ IN_DPO = Condition("method.stage", ("dpo",))
 IN_KTO = Condition("method.stage", ("kto",))
 IN_PREFERENCE = Condition("method.stage", ("dpo", "kto"))
 IN_PPO = Condition("method.stage", ("ppo",))
-IN_WRITING = Condition("method.stage", ("pt", "sft", "ppo", "dpo", "kto"))
+IN_GROUPS = Condition("method.stage", ("grpo", "rloo"))
+IN_ANSWERING = Condition("method.stage", ("ppo", "grpo", "rloo"))
+"""Stages that write answers themselves and learn from the rewards of these."""
+WITH_REFERENCE = Condition("method.stage", ("dpo", "kto", "ppo", "grpo", "rloo"))
+IN_WRITING = Condition("method.stage", ("pt", "sft", "ppo", "dpo", "kto", "grpo", "rloo"))
 """Stages whose model writes text."""
 IN_REWARD = Condition("method.stage", ("rm",))
 

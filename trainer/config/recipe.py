@@ -14,7 +14,8 @@ from trainer.config.tables.machinery import Fp8Table, ProfilerTable, RayTable, S
 from trainer.config.tables.method import MethodTable
 from trainer.config.tables.model import ModelTable
 from trainer.config.tables.optimizers import ApolloTable, BadamTable, GaloreTable
-from trainer.config.tables.preference import PpoTable, PreferenceTable
+from trainer.config.tables.preference import PreferenceTable
+from trainer.config.tables.reinforcement import GrpoTable, PpoTable, RewardTable
 from trainer.config.tables.train import TrainTable
 
 
@@ -34,6 +35,8 @@ class Recipe(BaseModel):
     oft: OftTable = OftTable.model_construct()
     preference: PreferenceTable = PreferenceTable.model_construct()
     ppo: PpoTable = PpoTable.model_construct()
+    grpo: GrpoTable = GrpoTable.model_construct()
+    reward: RewardTable = RewardTable.model_construct()
     galore: GaloreTable = GaloreTable.model_construct()
     apollo: ApolloTable = ApolloTable.model_construct()
     badam: BadamTable = BadamTable.model_construct()

@@ -35,6 +35,8 @@ _LEARNING_RATES: dict[str, dict[str, float]] = {
     "sft": {"lora": 1e-4, "freeze": 5e-5, "full": 1e-5},
     "rm": {"lora": 1e-4, "freeze": 1e-5, "full": 1e-5},
     "ppo": {"lora": 1e-5, "freeze": 1e-6, "full": 1e-6},
+    "grpo": {"lora": 1e-5, "oft": 1e-5, "freeze": 1e-6, "full": 1e-6},
+    "rloo": {"lora": 1e-5, "oft": 1e-5, "freeze": 1e-6, "full": 1e-6},
     "dpo": {"lora": 5e-6, "freeze": 1e-6, "full": 5e-7},
     "kto": {"lora": 5e-6, "freeze": 1e-6, "full": 5e-7},
 }

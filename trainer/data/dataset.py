@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import overload
 
-from trainer.data.encoded_row import EncodedRow, unpacked
+from trainer.data.encoded_row import EncodedRow, text_of, unpacked
 from trainer.data.messages import SourceReference
 from trainer.data.row_store import RowStore
 
@@ -81,6 +81,10 @@ class EncodedRows(Sequence[EncodedExample]):
         """The tokens of one row in a column: int32, a view of the stored ones."""
         store, number = self._place(index)
         return store.row(name, number)
+
+    def expected(self, index: int) -> str:
+        """Stages that learn from own answers: the answer that a row expects; empty where it has none."""
+        return text_of(self.values("expected", index))
 
     def kto_tag(self, index: int) -> bool | None:
         """Stage kto: whether the answer of a row is to be learned or avoided."""

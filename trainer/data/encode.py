@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from tokenizers import Encoding
 
 from trainer.data.answer_search import Rendering
-from trainer.data.encoded_row import COLUMNS, EncodedRow, packed
+from trainer.data.encoded_row import COLUMNS, PROMPT_STAGES, EncodedRow, packed
 from trainer.data.labels import LabelOptions, StageLabels
 from trainer.data.messages import BadRow, BadRowError, Row
 from trainer.data.pieces import PieceTokenizer, piece_tokenizer
@@ -191,7 +191,7 @@ class RowEncoder:
         if stage == "pt":
             return (Rendering(row.text or "", ()),)
         finder = self._finder(row)
-        if stage in ("ppo", "grpo"):
+        if stage in PROMPT_STAGES:
             return (finder.render(row, prompt=True),)
         if stage in ("dpo", "rm"):
             answers = (row.chosen, row.rejected)

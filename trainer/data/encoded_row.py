@@ -15,10 +15,14 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "dpo": ("prompt_ids", "chosen_ids", "rejected_ids"),
     "rm": ("prompt_ids", "chosen_ids", "rejected_ids"),
     "kto": ("prompt_ids", "completion_ids"),
-    "ppo": ("prompt_ids",),
-    "grpo": ("prompt_ids",),
+    "ppo": ("prompt_ids", "expected"),
+    "grpo": ("prompt_ids", "expected"),
+    "rloo": ("prompt_ids", "expected"),
 }
-"""The columns of an encoded row by stage."""
+"""The columns of an encoded row by stage. `expected` is text: the bytes of its UTF-8, each as a number."""
+
+PROMPT_STAGES = ("ppo", "grpo", "rloo")
+"""Stages that learn from answers of their own."""
 
 LEFT_OUT = ("", "long", "no_room", "unlabelled")
 """Why a row is left out: it is not; `on_long_row = "drop"`; the prompt alone fills `cutoff_len`; nothing to learn."""
@@ -30,6 +34,16 @@ TOKEN_BYTES = 4
 def packed(ids: Sequence[int]) -> bytes:
     """Token ids as they are kept."""
     return array("i", ids).tobytes()
+
+
+def packed_text(text: str) -> bytes:
+    """A text as it is kept in a column."""
+    return packed(list(text.encode(errors="surrogatepass")))
+
+
+def text_of(numbers: Sequence[int]) -> str:
+    """The text that a column holds."""
+    return bytes(list(numbers)).decode(errors="surrogatepass")
 
 
 def unpacked(data: bytes | memoryview) -> list[int]:

@@ -14,7 +14,7 @@ from hashlib import blake2b
 
 from trainer.data.answer_search import Rendering
 from trainer.data.dataset import NOT_TRAINED
-from trainer.data.encoded_row import TOKEN_BYTES, EncodedRow, packed
+from trainer.data.encoded_row import PROMPT_STAGES, TOKEN_BYTES, EncodedRow, packed, packed_text
 from trainer.data.messages import Message, Row
 from trainer.data.tokenization import Spans, Tokenization
 from trainer.data.tokenizer import TextTokenizer
@@ -49,7 +49,7 @@ class StageLabels:
         stage = self._options.stage
         if stage == "pt":
             return self._text(row, tokens[0])
-        if stage in ("ppo", "grpo"):
+        if stage in PROMPT_STAGES:
             return self._prompt(row, tokens[0])
         if stage == "kto":
             return self._judged(row, renderings[0], tokens[0])
@@ -104,7 +104,7 @@ class StageLabels:
         elif not length:
             encoded.left_out = "unlabelled"
         else:
-            encoded.columns = {"prompt_ids": tokens.ids}
+            encoded.columns = {"prompt_ids": tokens.ids, "expected": packed_text(row.reference or "")}
         return encoded
 
     def _judged(self, row: Row, rendering: Rendering, tokens: Tokenization) -> EncodedRow:

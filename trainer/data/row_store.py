@@ -114,7 +114,9 @@ class RowStore:
 
     def length(self, number: int) -> int:
         """Tokens of a row; of a ranked one, of the prompt and the longer answer."""
-        sizes = [ends[number + 1] - ends[number] for name, ends in self.ends.items() if name != "labels"]
+        sizes = [
+            ends[number + 1] - ends[number] for name, ends in self.ends.items() if name not in ("labels", "expected")
+        ]
         return int(sizes[0] + max(sizes[1:], default=0))
 
     def figures_of(self, number: int) -> RowFigures:

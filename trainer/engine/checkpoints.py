@@ -110,6 +110,7 @@ class CheckpointWriter:
             trainer._save_optimizer_and_scheduler(str(staging))
             trainer._save_scaler(str(staging))
             trainer._save_rng_state(str(staging))
+            trainer.save_stage(staging)
         for part in [*trainer.callback_handler.callbacks, trainer.control]:
             if isinstance(part, ExportableState):
                 trainer.state.stateful_callbacks[type(part).__name__] = part.state()

@@ -322,8 +322,11 @@ class RunTrainer:
         """What a stage keeps in a checkpoint beside weights and optimizer."""
         return {}
 
-    def restore_stage(self: Any, state: dict[str, float]) -> None:
-        """Take back what `stage_state` gave."""
+    def save_stage(self: Any, folder: Path) -> None:
+        """Write what a stage keeps in a checkpoint as files of its own, which only a resume needs."""
+
+    def restore_stage(self: Any, state: dict[str, float], folder: Path) -> None:
+        """Take back what `stage_state` gave and `save_stage` wrote."""
 
     def forget_evaluation(self: Any) -> None:
         """An evaluation has ended, or was cut short: what a stage has gathered for its figures goes."""

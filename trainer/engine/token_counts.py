@@ -58,6 +58,11 @@ def take_counts(batch: dict[str, Any]) -> BatchCounts:
     return BatchCounts(batch.pop(_REAL), batch.pop(_PADDED), batch.pop(_TRAINED))
 
 
+def with_counts(batch: dict[str, Any], counts: BatchCounts) -> dict[str, Any]:
+    """A batch that does not come from a collator, with its counts."""
+    return {**batch, _REAL: counts.real, _PADDED: counts.padded, _TRAINED: counts.trained}
+
+
 def trained_in(batches: Sequence[dict[str, Any]]) -> int:
     """What the loss over several batches is a mean over; their counts stay in them."""
     return sum(batch[_TRAINED] for batch in batches)

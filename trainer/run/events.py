@@ -75,6 +75,8 @@ class SampleEvent:
     prompt: str
     text: str
     seconds: float = 0.0
+    score: float | None = None
+    """What it was rewarded with, in stages that learn from rewards."""
 
 
 @dataclass(frozen=True)

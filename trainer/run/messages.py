@@ -82,6 +82,7 @@ RUN_TEXTS: dict[str, str] = {
     "so that runs can be compared",
     "run_muon_parts": "Muon trains {matrices} parameters, AdamW the other {others} (embeddings, output layer, norms)",
     "run_loraplus_rates": "LoRA+: learning rate {rate} for matrix A, {other} for B",
+    "run_rewards": "the reward is {what}",
     "run_reference_base": "the reference is the model without its adapter",
     "run_reference_copy": "the reference is the model as it is now; the copy of what is trained takes {size} MiB",
     "run_reference_model": "the reference is {name}, a model of its own",

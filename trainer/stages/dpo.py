@@ -93,7 +93,7 @@ class DpoTrainer(PreferenceTrainer):
         """What a resumed run needs beside weights and optimizer."""
         return {"shift_mean": self.shift.mean, "shift_answers": self.shift.answers}
 
-    def restore_stage(self, state: dict[str, float]) -> None:
+    def restore_stage(self, state: dict[str, float], folder: Path) -> None:
         """Put it back."""
         self.shift = RewardShift(state["shift_mean"], int(state["shift_answers"]))
 

@@ -38,18 +38,20 @@ class AnswerScores:
         return (self.tokens * torch.where(in_tail, tail_weight, 1.0)).sum(1)
 
 
-def answer_scores(model: Any, batch: Mapping[str, torch.Tensor], prefix: str = "") -> AnswerScores:
+def answer_scores(
+    model: Any, batch: Mapping[str, torch.Tensor], prefix: str = "", temperature: float = 1.0
+) -> AnswerScores:
     """The scores of the labelled tokens of a batch, computed in float32.
 
     `input_ids`, `attention_mask` and `labels`, each (rows, length) int64, stand in the batch under these names with
-    `prefix` before them.
+    `prefix` before them. `temperature` is that of the draw whose probabilities are meant.
     """
     inputs = {name: batch[prefix + name] for name in ("input_ids", "attention_mask")}
     logits = model(**inputs, use_cache=False).logits
     targets = batch[prefix + "labels"][:, 1:]
     is_answer = targets != NOT_TRAINED
     # Only where something is learned: a copy of all logits in float32 would be the largest tensor of the step.
-    chosen = logits[:, :-1][is_answer].float()
+    chosen = logits[:, :-1][is_answer].float() / temperature
     tokens = torch.zeros(targets.shape, dtype=torch.float32, device=logits.device)
     tokens[is_answer] = -torch.nn.functional.cross_entropy(chosen, targets[is_answer], reduction="none")
     return AnswerScores(tokens, is_answer)

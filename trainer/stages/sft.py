@@ -19,7 +19,8 @@ from trainer.engine.run_trainer import RunTrainer
 from trainer.engine.token_counts import weigh_by_tokens
 from trainer.model.precision import use_float32_logits
 from trainer.run.messages import Say, silent
-from trainer.stages.sft_losses import TokenLoss, WeighingModel, causal_model, token_loss
+from trainer.stages.hidden_states import causal_model
+from trainer.stages.sft_losses import TokenLoss, WeighingModel, token_loss
 
 
 class SftTrainer(RunTrainer, SFTTrainer):

@@ -13,16 +13,15 @@ A step's loss is the sum over its tokens through their number, as with the usual
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft import PeftModel
 from torch.utils.checkpoint import checkpoint
 
 from trainer.config import Recipe
 from trainer.run.messages import Say, words
+from trainer.stages.hidden_states import causal_model, last_hidden_state
 from trainer.stages.reference import Reference, make_reference
 
 _LIKELIEST = 20
@@ -118,11 +117,6 @@ def untuned_states(reference: Reference, inputs: dict[str, Any]) -> tuple[torch.
         return causal.base_model(**inputs).last_hidden_state, Head.of(causal).kept()
 
 
-def causal_model(model: Any) -> Any:
-    """The causal language model below adapters."""
-    return model.get_base_model() if isinstance(model, PeftModel) else model
-
-
 TokenLoss = Callable[[Any, Any, dict[str, Any]], torch.Tensor]
 """Each token's loss, zero where there is none, from the outputs of TRL's fused head, the model, and the batch:
 (batch, sequence - 1)."""
@@ -186,20 +180,9 @@ class WeighingModel:
 
     def __call__(self, **inputs: Any) -> Any:
         """The outputs of TRL's fused head."""
-        with _last_hidden_state(self._causal) as hidden:
+        with last_hidden_state(self._causal) as hidden:
             outputs = self._model(**inputs)
         outputs.hidden = hidden[0][:, :-1]
         batch = {name: value for name, value in inputs.items() if name not in ("labels", "fused_lm_head")}
         outputs.log_probs = -self._loss(outputs, self._causal, batch)
         return outputs
-
-
-@contextmanager
-def _last_hidden_state(causal: Any) -> Iterator[list[torch.Tensor]]:
-    """What the model below the output layer computes, in a list."""
-    found: list[torch.Tensor] = []
-    handle = causal.base_model.register_forward_hook(lambda _, __, outputs: found.append(outputs.last_hidden_state))
-    try:
-        yield found
-    finally:
-        handle.remove()

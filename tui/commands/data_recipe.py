@@ -11,7 +11,7 @@ from trainer.errors import UserError
 from tui.commands.check import print_findings
 from tui.locale import text
 
-STAGES = ("pt", "sft", "rm", "dpo", "kto", "ppo")
+STAGES = ("pt", "sft", "rm", "dpo", "kto", "ppo", "grpo", "rloo")
 
 
 def recipe_of(arguments: Namespace) -> Recipe:

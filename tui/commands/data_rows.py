@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from trainer.data.check import data_tokenizer
+from trainer.data.encoded_row import text_of
 from trainer.data.hub import NotDownloadedError, entry_files
 from trainer.data.inspect_json import problem_json
 from trainer.data.inspect_row import RowPart, RowView
@@ -172,6 +173,8 @@ def encode_command(arguments: Namespace) -> int:
     with _destination(file) as stream:
         for example in encoded.rows:
             values: dict[str, object] = dict(example.columns)
+            if "expected" in example.columns:
+                values["expected"] = text_of(example.columns["expected"])
             if example.kto_tag is not None:
                 values["kto_tag"] = example.kto_tag
             source = example.source

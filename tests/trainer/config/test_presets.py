@@ -193,7 +193,8 @@ def test_older_spellings_stand_in_files_too() -> None:
         ("[train]\nbf16 = 1", "p.toml:2: train.bf16 = 1: expected true or false"),
         (
             '[method]\nstage = "dop"',
-            "p.toml:2: method.stage = 'dop': expected one of pt, sft, rm, ppo, dpo, kto. Did you mean 'dpo'?",
+            "p.toml:2: method.stage = 'dop': expected one of pt, sft, rm, ppo, dpo, kto, grpo, rloo. "
+            "Did you mean 'dpo'?",
         ),
         ("[data]\ndataset = [1]", "p.toml:2: data.dataset = 1: expected a list of texts"),
         ("[train]\nlearning_rate = nan", "p.toml:2: train.learning_rate = nan: expected a number above 0"),

@@ -269,12 +269,14 @@ def test_judged_rows(encode: Encode, backend: Tokenizer) -> None:
     assert (found.report.desirable, found.report.undesirable) == (1, 1)
 
 
-@pytest.mark.parametrize("stage", ["ppo", "grpo"])
+@pytest.mark.parametrize("stage", ["ppo", "grpo", "rloo"])
 def test_prompts(encode: Encode, backend: Tokenizer, stage: str) -> None:
-    rows = [{"instruction": "Count.", "output": "One."}, {"instruction": " Count on. ", "output": "Two."}]
-    for row, question in zip(encode(rows, stage).rows, ("Count.", " Count on. "), strict=True):
+    rows = [{"instruction": "Count.", "output": "One."}, {"instruction": " Count on. ", "output": "二"}]
+    found = encode(rows, stage).rows
+    assert [found.expected(0), found.expected(1)] == ["One.", "二"]
+    for row, question in zip(found, ("Count.", " Count on. "), strict=True):
         text = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
-        assert row.columns == {"prompt_ids": backend.encode(text, add_special_tokens=False).ids}
+        assert row.columns["prompt_ids"] == backend.encode(text, add_special_tokens=False).ids
 
 
 def cut_figures(report: DataReport) -> tuple[int, int, int, int, int, int]:

@@ -38,12 +38,12 @@ ROWS: dict[str, dict[str, Any]] = {
     "prompts conversation (messages: prompt, role, content)": {"prompt": openai("C")},
 }
 STAGES = {
-    "alpaca": ("sft", "ppo", "grpo"),
-    "conversation": ("sft", "ppo", "grpo"),
+    "alpaca": ("sft", "ppo", "grpo", "rloo"),
+    "conversation": ("sft", "ppo", "grpo", "rloo"),
     "ranked": ("dpo", "rm"),
     "judged": ("kto",),
     "text": ("pt",),
-    "prompts": ("ppo", "grpo"),
+    "prompts": ("ppo", "grpo", "rloo"),
 }
 
 
@@ -58,7 +58,7 @@ def test_formats_are_described_and_know_their_stages(described: str, row: dict[s
     assert found.describe() == described
     stages = STAGES[described.split()[0]]
     assert stages_for(found) == stages
-    for stage in ("pt", "sft", "rm", "dpo", "kto", "ppo", "grpo"):
+    for stage in ("pt", "sft", "rm", "dpo", "kto", "ppo", "grpo", "rloo"):
         assert (fits(found, stage) is None) == (stage in stages)
 
 
@@ -232,10 +232,10 @@ def test_a_list_can_show_sets_that_do_not_fit() -> None:
 def test_one_registered_column_is_text_or_prompt() -> None:
     entry = stated(columns={"prompt": "text"})
     found = row_format(entry, [{"text": "T"}], None)
-    assert stages_for(found) == ("pt", "ppo", "grpo")
+    assert stages_for(found) == ("pt", "ppo", "grpo", "rloo")
     assert fits(found, "sft") == (
         "a data set of one text column cannot be used for sft, which needs rows with a question and an answer; "
-        "it is for pt, ppo and grpo"
+        "it is for pt, ppo, grpo and rloo"
     )
 
 

@@ -165,7 +165,7 @@ def test_sets_are_listed_with_what_the_stage_can_use(worker: Worker, tmp_path: P
     (tmp_path / "dataset_info.json").write_text(text.replace("\n}", ',\n  "broken": {oops}\n}'))
     listed = worker.ask("list", recipe=tables(None, dataset_dir="."))
     sets = {item["name"]: item for item in listed["sets"]}
-    assert (sets["talk"]["unfit"], sets["talk"]["stages"]) == (None, ["sft", "ppo", "grpo"])
+    assert (sets["talk"]["unfit"], sets["talk"]["stages"]) == (None, ["sft", "ppo", "grpo", "rloo"])
     assert "cannot be used for sft" in sets["ranked"]["unfit"]
     assert "gone.jsonl" in sets["gone"]["problem"]
     assert (sets["far"]["kind"], sets["far"]["files"], sets["far"]["problem"]) == ("hub", [], None)

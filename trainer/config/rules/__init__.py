@@ -9,6 +9,7 @@ from trainer.config.rules.messages import MESSAGES
 from trainer.config.rules.method import METHOD_RULES
 from trainer.config.rules.optimizers import OPTIMIZER_RULES
 from trainer.config.rules.outputs import OUTPUT_RULES
+from trainer.config.rules.reinforcement import REINFORCEMENT_RULES
 from trainer.config.rules.stages import STAGE_RULES
 from trainer.config.rules.training import TRAINING_RULES
 from trainer.config.rules.vocabulary import VOCABULARY_RULES
@@ -21,6 +22,7 @@ RULES: tuple[Rule, ...] = (
     *VOCABULARY_RULES,
     *ADAPTER_RULES,
     *STAGE_RULES,
+    *REINFORCEMENT_RULES,
     *TRAINING_RULES,
     *OUTPUT_RULES,
     *AVAILABILITY_RULES,

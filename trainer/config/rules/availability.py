@@ -19,7 +19,9 @@ def values_that_do_not_act(recipe: Recipe, _: Hardware | None) -> Iterator[Findi
         if value == each.default:
             continue
         missed = [condition for condition in each.form.when if recipe.value(condition.key) not in condition.values]
-        stages = next((condition for condition in missed if condition.key == "method.stage"), None)
+        by_stage = [condition for condition in missed if condition.key == "method.stage"]
+        # A field may be for fewer stages than its table.
+        stages = min(by_stage, key=lambda condition: len(condition.values), default=None)
         if stages is not None:
             yield _other_stage(each, recipe, stages)
         elif not each.form.available:

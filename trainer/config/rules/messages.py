@@ -161,10 +161,26 @@ MESSAGES: dict[str, str] = {
     "prefixes_and_checkpointing": "finetuning_type prefix_tuning does not work with gradient_checkpointing: turn it "
     "off",
     # stages
-    "ppo_without_reward_model": "stage ppo needs reward_model: name the model that gives the rewards",
+    "no_reward": "stage {stage} needs a reward: name a reward_model or some of reward_funcs",
     "ppo_reward_adapter": "reward_model_type lora puts the reward adapter upon the same base, which needs "
     "finetuning_type lora, not {method}: change one",
-    "ppo_and_shift_attn": "stage ppo does not work with shift_attn: turn it off",
+    "reward_service_address": "reward_model_type is api, but reward_model = {value} is no address: write http:// or "
+    "https:// and where the service listens",
+    "reward_function_unknown": "there is no reward function {name}: choose among {known}",
+    "reward_setting_missing": "the reward function {name} needs {setting}: set it",
+    "reward_setting_unused": "{setting} is set, but {name} is not among reward_funcs: add it",
+    "reward_weights_count": "there are {weights} reward_weights for {count} reward_funcs: give each one or remove them",
+    "answers_not_drawn": "stage {stage} learns from different answers to a prompt, and do_sample = false always gives "
+    "the same one: turn it on",
+    "answers_of_likeliest_tokens": "top_p and top_k leave unlikely tokens out, while the losses reckon with the "
+    "probabilities of all: set top_p = 1 and top_k = 0",
+    "answers_and_groups": "a step has {answers} answers, which is no multiple of num_generations = {group}: set "
+    "gradient_accumulation_steps = {steps}",
+    "evaluation_in_stage": "stage {stage} has no evaluation, its reward is told step by step: set eval_strategy = no "
+    "and hold no rows back",
+    "length_groups_in_stage": "stage {stage} writes its rows itself, so that there are no lengths to group by: turn "
+    "group_by_length off",
+    "ppo_and_shift_attn": "stage {stage} does not work with shift_attn: turn it off",
     "best_model_in_stage": "stage {stage} has no best model to load: turn load_best_model_at_end off",
     "label_smoothing_without_its_loss": "dpo_label_smoothing works only with pref_loss {allowed}, not {loss}: set it "
     "to 0",
@@ -176,8 +192,8 @@ MESSAGES: dict[str, str] = {
     "loss_of_single_rows": "pref_loss {loss} sorts the pairs of a batch; per_device_train_batch_size = 1 makes it "
     "plain sigmoid: set 2 or more",
     "kto_weight_zero": "{name} = 0 leaves one kind of answers out: kto learns from both",
-    "streaming_in_stage": "stage {stage} learns from rows with two answers, which cannot be streamed yet: turn "
-    "streaming off",
+    "streaming_in_stage": "stage {stage} needs all of its rows at hand, which a stream does not give: turn streaming "
+    "off",
     "reference_not_needed": "pref_loss {loss} uses no reference model: remove {name}",
     "simpo_gamma_without_simpo": "simpo_gamma works only with pref_loss simpo, not {loss}: remove it",
     "reference_parts_without_model": "{name} belongs to ref_model, which is not set: set ref_model or remove it",

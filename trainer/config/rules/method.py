@@ -108,7 +108,7 @@ def pissa(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     if not recipe.lora.pissa_init or recipe.method.finetuning_type != "lora":
         return
     off: dict[str, object] = {"lora.pissa_init": False}
-    if recipe.method.stage in ("ppo", "kto"):
+    if recipe.method.stage in ("ppo", "kto", "grpo", "rloo"):
         yield error("pissa_and_stage", "lora.pissa_init", "method.stage", change=off, stage=recipe.method.stage)
     if recipe.preference.ref_model:
         yield error("pissa_and_reference_model", "lora.pissa_init", "preference.ref_model", change=off)

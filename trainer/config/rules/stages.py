@@ -1,10 +1,11 @@
-"""Rules of single stages (reward models, references, preference losses) and of export."""
+"""Rules of single stages (references, preference losses) and of export. For rewards see `reinforcement`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from trainer.config.finding import Finding
+from trainer.config.form import WITH_REFERENCE
 from trainer.config.hardware import Hardware
 from trainer.config.recipe import Recipe
 from trainer.config.rules.base import Rule, error, warning
@@ -12,29 +13,7 @@ from trainer.config.tables.preference import REFERENCE_FREE, SMOOTHED
 
 _NEEDS_SMOOTHING = ("robust", "exo_pair")
 _SORTS_BATCH = ("aot", "aot_unpaired")
-_ANSWER_STAGES = ("rm", "dpo", "kto")
-
-
-def ppo(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
-    """PPO needs rewards that its method can compute."""
-    if recipe.method.stage != "ppo":
-        return
-    method = recipe.method.finetuning_type
-    if not recipe.ppo.reward_model:
-        yield error("ppo_without_reward_model", "ppo.reward_model", "method.stage")
-    if recipe.ppo.reward_model_type == "lora" and method != "lora":
-        fields = ("ppo.reward_model_type", "method.finetuning_type")
-        yield error("ppo_reward_adapter", *fields, change={"ppo.reward_model_type": "full"}, method=method)
-    if recipe.model.shift_attn:
-        yield error("ppo_and_shift_attn", "model.shift_attn", "method.stage", change={"model.shift_attn": False})
-
-
-def best_model(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
-    """Some stages have no figure to choose the best by."""
-    stage = recipe.method.stage
-    if stage == "ppo" and recipe.train.load_best_model_at_end:
-        key = "train.load_best_model_at_end"
-        yield error("best_model_in_stage", key, "method.stage", change={key: False}, stage=stage)
+_UNSTREAMED = ("rm", "dpo", "kto", "ppo", "grpo", "rloo")
 
 
 def preference_loss(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -84,7 +63,7 @@ def kto_weights(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
 def streaming(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """Streams hold rows of one sequence."""
     stage = recipe.method.stage
-    if recipe.data.streaming and stage in _ANSWER_STAGES:
+    if recipe.data.streaming and stage in _UNSTREAMED:
         key = "data.streaming"
         yield error("streaming_in_stage", key, "method.stage", change={key: False}, stage=stage)
 
@@ -92,7 +71,7 @@ def streaming(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
 def reference_model(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """A reference model where one is used, and its parts only with it."""
     preference = recipe.preference
-    if recipe.method.stage not in ("dpo", "kto"):
+    if recipe.method.stage not in WITH_REFERENCE.values:
         return
     parts = [
         name for name in ("ref_model_adapters", "ref_model_quantization_bit") if recipe.value(f"preference.{name}")
@@ -109,16 +88,6 @@ def reference_model(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
             yield error("reference_parts_without_model", key, "preference.ref_model", change={key: None}, name=name)
 
 
-def reward_model_parts(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
-    """Parts of a reward model only with it."""
-    if recipe.method.stage != "ppo" or recipe.ppo.reward_model:
-        return
-    for name in ("reward_model_adapters", "reward_model_quantization_bit"):
-        key = f"ppo.{name}"
-        if recipe.value(key):
-            yield error("reward_parts_without_model", key, "ppo.reward_model", change={key: None}, name=name)
-
-
 def export(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """Quantized export needs texts to measure with, and merged weights."""
     key = "export.export_quantization_bit"
@@ -132,13 +101,10 @@ def export(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
 
 
 STAGE_RULES: tuple[Rule, ...] = (
-    ppo,
-    best_model,
     preference_loss,
     single_rows,
     kto_weights,
     streaming,
     reference_model,
-    reward_model_parts,
     export,
 )

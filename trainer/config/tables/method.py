@@ -19,11 +19,12 @@ class MethodTable(Table):
     """The training stage, and which weights are trained."""
 
     stage: Annotated[
-        Literal["pt", "sft", "rm", "ppo", "dpo", "kto"],
-        Form("basic", available_choices=("pt", "sft", "rm", "dpo", "kto")),
+        Literal["pt", "sft", "rm", "ppo", "dpo", "kto", "grpo", "rloo"],
+        Form("basic"),
     ] = "sft"
-    """What kind of training: `sft` learns answers to prompts, `pt` plain text, `rm` a reward model, `ppo` against a
-    reward model, `dpo` from pairs of better and worse answers, `kto` from answers marked good or bad."""
+    """What kind of training: `sft` learns answers to prompts, `pt` plain text, `rm` a reward model, `dpo` from
+    pairs of better and worse answers, `kto` from answers marked good or bad; `ppo`, `grpo` and `rloo` from the rewards
+    of the model's own answers."""
 
     finetuning_type: Annotated[
         Literal[

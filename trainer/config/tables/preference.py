@@ -1,11 +1,11 @@
-"""`[preference]` and `[ppo]`: learning from better and worse answers. The stage itself is chosen in `[method]`."""
+"""`[preference]`: learning from better and worse answers. The stage itself is chosen in `[method]`."""
 # ruff: noqa: RUF012 - pydantic copies defaults; ruff does not see that a Table is one of its models.
 
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from trainer.config.form import IN_DPO, IN_KTO, IN_PPO, IN_PREFERENCE, Condition, Form
+from trainer.config.form import IN_DPO, IN_KTO, IN_PREFERENCE, WITH_REFERENCE, Condition, Form
 from trainer.config.tables.base import Table, TextList
 
 PairLoss = Literal[
@@ -39,18 +39,18 @@ def _with_loss(*losses: str) -> tuple[Condition, ...]:
 
 
 class PreferenceTable(Table):
-    """DPO with its family, and KTO."""
+    """DPO with its family, and KTO; and the reference that stages with one stay near."""
 
-    applies_when: ClassVar[tuple[Condition, ...]] = (IN_PREFERENCE,)
+    applies_when: ClassVar[tuple[Condition, ...]] = (WITH_REFERENCE,)
 
     pref_loss: Annotated[PairLoss, Form("basic", when=(IN_DPO,))] = "sigmoid"
     """The loss over pairs: `sigmoid` is DPO as published; `orpo`, `simpo` and `sft` take no reference model. What each
     computes stands in docs/stages.md."""
 
-    pref_beta: Annotated[float, Field(gt=0), Form("basic")] = 0.1
+    pref_beta: Annotated[float, Field(gt=0), Form("basic", when=(IN_PREFERENCE,))] = 0.1
     """How strongly the model is held near the reference: small moves far, large stays close."""
 
-    pref_ftx: Annotated[float, Field(ge=0), Form("advanced")] = 0.0
+    pref_ftx: Annotated[float, Field(ge=0), Form("advanced", when=(IN_PREFERENCE,))] = 0.0
     """Weight of an ordinary fine-tuning loss on the better answers, added to the preference loss."""
 
     pref_bco_weight: Annotated[float, Field(ge=0), Form("expert", when=(IN_DPO,))] = 0.0
@@ -83,40 +83,6 @@ class PreferenceTable(Table):
     ref_model_quantization_bit: Annotated[int | None, Field(ge=1, le=8), Form("expert", unit="bits")] = None
     """Load the reference model with this many bits per weight."""
 
-    precompute_ref_log_probs: Annotated[bool, Form("advanced")] = False
+    precompute_ref_log_probs: Annotated[bool, Form("advanced", when=(IN_PREFERENCE,))] = False
     """Ask the reference for all its log-probabilities before the training and forget it: saves its memory, and its time
     from the second epoch on."""
-
-
-class PpoTable(Table):
-    """Reinforcement learning against a reward model."""
-
-    applies_when: ClassVar[tuple[Condition, ...]] = (IN_PPO,)
-    available: ClassVar[bool] = False
-
-    reward_model: Annotated[str | None, Form("basic")] = None
-    """The model that gives answers their reward: a folder, an adapter, or the address of a service."""
-
-    reward_model_type: Annotated[Literal["lora", "full", "api"], Form("basic")] = "lora"
-    """What `reward_model` is: an adapter on the same base (`lora`), a model (`full`), or a service (`api`)."""
-
-    reward_model_adapters: Annotated[TextList, Form("expert")] = []
-    """Adapters of the reward model."""
-
-    reward_model_quantization_bit: Annotated[int | None, Field(ge=1, le=8), Form("expert", unit="bits")] = None
-    """Load the reward model with this many bits per weight."""
-
-    ppo_buffer_size: Annotated[int, Field(ge=1), Form("advanced", unit="batches")] = 1
-    """Batches of answers that are generated before they are learned from."""
-
-    ppo_epochs: Annotated[int, Field(ge=1), Form("basic", unit="epochs")] = 4
-    """How often each buffer of answers is gone through."""
-
-    ppo_target: Annotated[float, Field(gt=0), Form("advanced")] = 6.0
-    """KL distance from the reference that the adaptive penalty aims at."""
-
-    ppo_score_norm: Annotated[bool, Form("advanced")] = False
-    """Divide rewards by their spread so far."""
-
-    ppo_whiten_rewards: Annotated[bool, Form("advanced")] = False
-    """Bring the rewards of each batch to mean 0 and spread 1 before advantages are computed."""

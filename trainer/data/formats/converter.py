@@ -51,7 +51,7 @@ class RowConverter:
             self._convert = self._text_row
         elif row_format.kind == "ranked":
             self._convert = self._ranked_row
-        elif stage in ("ppo", "grpo"):
+        elif stage in ("ppo", "grpo", "rloo"):
             self._convert = self._prompt_row
         elif row_format.kind == "judged":
             self._convert = self._judged_row

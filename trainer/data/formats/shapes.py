@@ -8,12 +8,12 @@ from typing import Any
 from trainer.data.registry import Columns, Tags
 
 _STAGES = {
-    "answers": ("sft", "ppo", "grpo"),
+    "answers": ("sft", "ppo", "grpo", "rloo"),
     "ranked": ("dpo", "rm"),
     "judged": ("kto",),
     "text": ("pt",),
-    "prompts": ("ppo", "grpo"),
-    "column": ("pt", "ppo", "grpo"),
+    "prompts": ("ppo", "grpo", "rloo"),
+    "column": ("pt", "ppo", "grpo", "rloo"),
 }
 _KIND_NAMES = {
     "answers": "a data set of questions and answers",
@@ -27,6 +27,7 @@ _NEEDS = {
     "sft": "rows with a question and an answer",
     "ppo": "prompts",
     "grpo": "prompts",
+    "rloo": "prompts",
     "dpo": "chosen and rejected",
     "rm": "chosen and rejected",
     "kto": "an answer and a kto_tag that is true or false",

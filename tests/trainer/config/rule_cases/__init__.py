@@ -7,6 +7,7 @@ from tests.trainer.config.rule_cases.loading import LOADING_CASES
 from tests.trainer.config.rule_cases.method import METHOD_CASES
 from tests.trainer.config.rule_cases.optimizers import OPTIMIZER_CASES
 from tests.trainer.config.rule_cases.outputs import OUTPUT_CASES
+from tests.trainer.config.rule_cases.reinforcement import REINFORCEMENT_CASES
 from tests.trainer.config.rule_cases.training import TRAINING_CASES
 from tests.trainer.config.rule_cases.vocabulary import VOCABULARY_CASES
 
@@ -18,6 +19,7 @@ CASES: tuple[Case, ...] = (
     *OPTIMIZER_CASES,
     *VOCABULARY_CASES,
     *TRAINING_CASES,
+    *REINFORCEMENT_CASES,
     *OUTPUT_CASES,
 )
 

@@ -14,11 +14,6 @@ DATA_CASES: tuple[Case, ...] = (
         model__infer_backend="vllm",
     ),
     case(
-        "choice_not_available_yet",
-        "stage = ppo is not available yet: choose pt or sft or rm or dpo or kto",
-        method__stage="ppo",
-    ),
-    case(
         "does_not_apply_to_stage",
         "pref_beta does not apply to stage sft: remove it or choose stage dpo or kto",
         preference__pref_beta=0.2,

@@ -3,20 +3,6 @@
 from tests.trainer.config.rule_cases.case import OLD_GPU, PROCESSOR, Case, case
 
 TRAINING_CASES: tuple[Case, ...] = (
-    case("ppo_without_reward_model", "stage ppo needs reward_model", method__stage="ppo"),
-    case(
-        "ppo_reward_adapter",
-        "needs finetuning_type lora, not full",
-        method__stage="ppo",
-        method__finetuning_type="full",
-    ),
-    case("ppo_and_shift_attn", "stage ppo does not work with shift_attn", method__stage="ppo", model__shift_attn=True),
-    case(
-        "best_model_in_stage",
-        "stage ppo has no best model to load",
-        method__stage="ppo",
-        train__load_best_model_at_end=True,
-    ),
     case(
         "label_smoothing_without_its_loss",
         "dpo_label_smoothing works only with pref_loss sigmoid or robust or exo_pair or aot or aot_unpaired, not ipo",
@@ -58,7 +44,7 @@ TRAINING_CASES: tuple[Case, ...] = (
     ),
     case(
         "streaming_in_stage",
-        "stage rm learns from rows with two answers, which cannot be streamed yet",
+        "stage rm needs all of its rows at hand",
         method__stage="rm",
         data__streaming=True,
         train__max_steps=8,
@@ -81,12 +67,6 @@ TRAINING_CASES: tuple[Case, ...] = (
         "ref_model_adapters belongs to ref_model",
         method__stage="dpo",
         preference__ref_model_adapters=["a"],
-    ),
-    case(
-        "reward_parts_without_model",
-        "reward_model_adapters belongs to reward_model",
-        method__stage="ppo",
-        ppo__reward_model_adapters=["a"],
     ),
     case(
         "best_model_strategies",

@@ -1,0 +1,280 @@
+"""The trainer of stages that learn from answers of their own: prompts, answers, rewards, buffers. Not for the losses.
+
+An optimizer step is a step of the Trainer, as in every stage. When the buffer of answers is used up, the next step
+begins with new ones; what is left of it is part of each checkpoint, so that a resumed run goes on with the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+from transformers import GenerationConfig, Trainer
+
+from trainer.data import EncodedRows
+from trainer.engine.figures import Figures
+from trainer.engine.live import StopTraining
+from trainer.engine.run_trainer import RunTrainer
+from trainer.engine.token_counts import trained_in
+from trainer.run import SampleEvent
+
+from .generation import draw_answers
+from .log_probabilities import AnswerScores, answer_scores
+from .reference import Reference
+from .reward_models import remove_saved_reward
+from .rewards import Rewards
+from .rollouts import Answer, Rollouts, answer_batch, together
+
+_ROLLOUTS_FILE = "rollouts.safetensors"
+_SHOWN = 8
+"""Answers of a buffer that the dashboard shows at most."""
+
+
+class RolloutOrder(Sampler[tuple[int, ...]]):
+    """For each micro-batch the prompts of the buffer that it is part of, by their numbers.
+
+    Every buffer is full: what is missing in the last one is taken from the beginning of the order.
+    """
+
+    def __init__(self, prompts: int, buffer: int, repeats: int, seed: int | None) -> None:
+        """`buffer` prompts each, for `repeats` micro-batches; without `seed` in the order of the files."""
+        self._prompts, self._buffer, self._repeats, self._seed = prompts, buffer, repeats, seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader before each epoch."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self._prompts // self._buffer) * self._repeats
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        order = list(range(self._prompts))
+        if self._seed is not None:
+            generator = torch.Generator().manual_seed(self._seed + self._epoch)
+            order = torch.randperm(self._prompts, generator=generator).tolist()
+        for start in range(0, self._prompts, self._buffer):
+            chosen = tuple(order[place % self._prompts] for place in range(start, start + self._buffer))
+            for _ in range(self._repeats):
+                yield chosen
+
+
+class _Numbers(Dataset[dict[str, Any]]):
+    """What the data loader hands over: numbers of prompts."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, prompts: tuple[int, ...]) -> dict[str, Any]:
+        return {"prompts": prompts}
+
+
+class RolloutTrainer(RunTrainer, Trainer):
+    """Writes answers, has them rewarded, and learns from them; a stage says what of it (`learned_from`, `losses`)."""
+
+    prompts: EncodedRows
+    settings: GenerationConfig
+    rewards: Rewards
+    reference: Reference | None
+    answers_per_prompt: int = 1
+    buffer_steps: int = 1
+    """Optimizer steps that a buffer holds the answers for."""
+    buffer_epochs: int = 1
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The loss of a micro-batch comes divided by what the whole step is a mean over.
+        self.model_accepts_loss_kwargs = True
+        self.figures = Figures()
+        self._buffer: Rollouts | None = None
+        self._waiting: list[dict[str, torch.Tensor]] = []
+        self._divisor = 1
+        self._shown_at = -1
+
+    def learned_from(self, tensors: Mapping[str, torch.Tensor], scores: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What the stage learns from answers, each (rows, length - 1) float32, beside `tensors`.
+
+        These hold input_ids, labels, attention_mask, `old` and `reference` (log-probabilities); `scores` is (rows,).
+        """
+        raise NotImplementedError
+
+    def losses(self, model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """The loss of a micro-batch as a sum."""
+        raise NotImplementedError
+
+    def step_divisor(self, batches: Sequence[dict[str, torch.Tensor]]) -> int:
+        """What the loss of a step is a mean over: all tokens of its answers."""
+        return trained_in(batches)
+
+    def policy_scores(self, model: Any, batch: Mapping[str, torch.Tensor]) -> AnswerScores:
+        """The log-probabilities with which tokens are drawn."""
+        return answer_scores(model, batch, temperature=float(self.settings.temperature))
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """The prompts of a buffer, once for each micro-batch that learns from their answers."""
+        steps = self.args.gradient_accumulation_steps * self.buffer_steps
+        prompts = self.args.train_batch_size * steps // self.answers_per_prompt
+        sequential = self.recipe.method.disable_shuffling
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        order = RolloutOrder(len(self.prompts), prompts, steps * self.buffer_epochs, None if sequential else seed)
+        loader = DataLoader(_Numbers(len(order)), batch_size=1, sampler=order, collate_fn=itemgetter(0))
+        return self.accelerator.prepare(loader)
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> torch.Tensor:
+        """One micro-batch of the buffer; before the first one of a step see to it that there is one."""
+        if not self._ready:
+            self._begin()
+        if not self._waiting:
+            if self._buffer is None or self._buffer.is_used_up:
+                self._buffer = self._new_buffer(inputs["prompts"])
+            count = self.args.gradient_accumulation_steps
+            self._waiting = self._buffer.next_batches(self.args.train_batch_size, count)
+            self._divisor = self.step_divisor(self._waiting)
+        return super().training_step(model, self._waiting.pop(0), self._divisor)
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> torch.Tensor:
+        """The part of the step's mean that this micro-batch makes."""
+        return self.losses(model, inputs) / num_items_in_batch
+
+    def _new_buffer(self, prompts: Sequence[int]) -> Rollouts:
+        """Answers to these prompts, rewarded.
+
+        Raises:
+            StopTraining: when the run is to stop meanwhile; it is saved as it was before.
+        """
+        started, random = time.perf_counter(), self._random_state()
+        self.session.phase("running", f"writing answers, step {self.state.global_step}")
+        model = self.accelerator.unwrap_model(self.model)
+        model.eval()
+        rows = [number for number in prompts for _ in range(self.answers_per_prompt)]
+        size = self.args.per_device_eval_batch_size
+        answers: list[Answer] = []
+        parts, rewards = [], []
+        for start in range(0, len(rows), size):
+            self._stop_if_asked(random)
+            drawn = self._drawn(model, rows[start : start + size])
+            answers += drawn
+            rewards.append(self.rewards.parts(drawn))
+            parts.append(self._judged(model, drawn))
+        pad = int(self.processing_class.pad_token_id)
+        tensors = together(parts, pad)
+        by_source = {name: torch.cat([part[name] for part in rewards]) for name in rewards[0]}
+        scores = self.rewards.total(by_source)
+        self._add_figures(answers, tensors, by_source, scores)
+        self._show(answers, scores, time.perf_counter() - started)
+        learned = self.learned_from(tensors, scores)
+        self.session.phase("running", f"step {self.state.global_step}")
+        return Rollouts.shuffled({**tensors, **learned}, self.buffer_epochs)
+
+    def _drawn(self, model: Any, rows: Sequence[int]) -> list[Answer]:
+        prompts = [self.prompts.values("prompt_ids", row).tolist() for row in rows]
+        expected = [self.prompts.expected(row) for row in rows]
+        with self.compute_loss_context_manager():
+            return draw_answers(model, self.processing_class, self.settings, prompts, expected)
+
+    @torch.no_grad()
+    def _judged(self, model: Any, answers: Sequence[Answer]) -> dict[str, torch.Tensor]:
+        """The answers as a batch, with what policy and reference make of their tokens."""
+        batch = answer_batch(answers, int(self.processing_class.pad_token_id))
+        on_device = {name: values.to(model.device) for name, values in batch.items()}
+        with self.compute_loss_context_manager():
+            batch |= {name: values.cpu() for name, values in self.policy_view(model, on_device).items()}
+            if self.reference is not None:
+                with self.reference.weights() as other:
+                    batch["reference"] = self.policy_scores(other, on_device).tokens.cpu()
+        return batch
+
+    def policy_view(self, model: Any, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What the policy makes of the tokens as they are drawn, (rows, length - 1) each: `old` log-probabilities."""
+        return {"old": self.policy_scores(model, batch).tokens}
+
+    def _stop_if_asked(self, random: Any) -> None:
+        """Poll; a stop that saves goes back to the last boundary, where this buffer had not been begun."""
+        self.live.between_micro_batches(self)
+        if not self.live.stopping:
+            return
+        self._restore_random_state(random)
+        if self.state.global_step and self.checkpoints.last_step != self.state.global_step:
+            self.save_now(self.session.stop_reason or "stop command")
+        self.session.stop_reason = self.session.stop_reason or "stop command"
+        raise StopTraining
+
+    def _random_state(self) -> tuple[torch.Tensor, torch.Tensor | None]:
+        on_gpu = torch.cuda.get_rng_state(self.args.device) if self.args.device.type == "cuda" else None
+        return torch.get_rng_state(), on_gpu
+
+    def _restore_random_state(self, state: tuple[torch.Tensor, torch.Tensor | None]) -> None:
+        torch.set_rng_state(state[0])
+        if state[1] is not None:
+            torch.cuda.set_rng_state(state[1], self.args.device)
+
+    def _add_figures(
+        self,
+        answers: Sequence[Answer],
+        tensors: Mapping[str, torch.Tensor],
+        by_source: Mapping[str, torch.Tensor],
+        scores: torch.Tensor,
+    ) -> None:
+        figures = self.figures
+        figures.add("reward", scores)
+        figures.add("reward_std", scores.std(correction=0)[None])
+        if len(by_source) > 1:
+            for name, values in by_source.items():
+                figures.add(f"rewards/{name}", values)
+        figures.add("answer_tokens", torch.tensor([len(answer.ids) for answer in answers]))
+        figures.add("answers_ended", torch.tensor([float(answer.has_end) for answer in answers]))
+        # The mean of -log p over drawn tokens is an estimate of the entropy of the draw.
+        figures.add("entropy", -tensors["old"][tensors["labels"][:, 1:] != -100])
+        if "reference" in tensors:
+            figures.add("kl", (tensors["old"] - tensors["reference"]).sum(1))
+
+    def _show(self, answers: Sequence[Answer], scores: torch.Tensor, seconds: float) -> None:
+        """Some answers for the dashboard, at most once between two logs; of groups those of one prompt."""
+        step = int(self.state.global_step)
+        if step - self._shown_at < self.state.logging_steps and self._shown_at >= 0:
+            return
+        self._shown_at = step
+        shown = min(_SHOWN, len(answers), max(self.answers_per_prompt, 2))
+        for answer, score in zip(answers[:shown], scores[:shown].tolist(), strict=True):
+            prompt = self.processing_class.decode(answer.prompt_ids, skip_special_tokens=True).strip()
+            self.session.events.write(SampleEvent(step, prompt, answer.text, seconds / len(answers), score))
+
+    @contextmanager
+    def saved_form(self) -> Iterator[None]:
+        """The model as it is saved and loaded: without what the stage adds to it."""
+        yield
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the model as any other stage does."""
+        with self.saved_form():
+            super().save_model(output_dir, _internal_call=_internal_call)
+        remove_saved_reward(Path(output_dir or str(self.args.output_dir)))
+
+    def _load_from_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        with self.saved_form():
+            super()._load_from_checkpoint(*args, **kwargs)
+
+    def stage_figures(self, logs: dict[str, float], training: bool, weights: list[int]) -> dict[str, float]:
+        """The means since the last log."""
+        return self.figures.take() if "loss" in logs else {}
+
+    def save_stage(self, folder: Path) -> None:
+        """What is left of the buffer."""
+        if self._buffer is not None and not self._buffer.is_used_up:
+            self._buffer.save(folder / _ROLLOUTS_FILE)
+
+    def restore_stage(self, state: dict[str, float], folder: Path) -> None:
+        """Take it back."""
+        file = folder / _ROLLOUTS_FILE
+        self._buffer = Rollouts.load(file) if file.is_file() else None
