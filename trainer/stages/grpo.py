@@ -45,6 +45,31 @@ def kl_estimates(new: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     return ratio.exp() - ratio - 1
 
 
+def clip_range(table: GrpoTable) -> tuple[float, float]:
+    """How far the ratio counts, below 1 and above."""
+    return table.epsilon, table.epsilon if table.epsilon_high is None else table.epsilon_high
+
+
+def by_answer(losses: torch.Tensor, mask: torch.Tensor, loss_type: str, longest: int) -> torch.Tensor:
+    """(rows,): what the tokens of an answer add to a loss that is then divided by `step_divisor`."""
+    summed = (losses * mask).sum(1)
+    match loss_type:
+        case "grpo":
+            return summed / mask.sum(1)
+        case "dr_grpo":
+            return summed / longest
+        case _:
+            return summed
+
+
+def answer_losses(
+    new: torch.Tensor, old: torch.Tensor, advantages: torch.Tensor, mask: torch.Tensor, low: float, high: float
+) -> torch.Tensor:
+    """(rows,): RLOO, where what is drawn is the whole answer, with one probability and one advantage."""
+    gained = (advantages * mask).sum(1) / mask.sum(1)
+    return policy_losses((new * mask).sum(1), (old * mask).sum(1), gained, low, high)
+
+
 class GroupTrainer(RolloutTrainer):
     """GRPO and RLOO."""
 
@@ -71,30 +96,20 @@ class GroupTrainer(RolloutTrainer):
 
     def losses(self, model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The losses of tokens or answers, summed."""
-        scores = self.policy_scores(model, inputs)
-        table, mask, new, old = self.table, scores.is_answer, scores.tokens, inputs["old"]
-        low, high = table.epsilon, table.epsilon if table.epsilon_high is None else table.epsilon_high
+        table, scores = self.table, self.policy_scores(model, inputs)
+        mask, new, old = scores.is_answer, scores.tokens, inputs["old"]
+        low, high = clip_range(table)
         if self.is_rloo:
-            # What is drawn is the answer: one ratio for all of it.
-            new, old = (new * mask).sum(1), (old * mask).sum(1)
-            self.figures.add("clipped", clipped_share(new.detach(), old, low, high))
-            gained = (inputs["advantages"] * mask).sum(1) / mask.sum(1)
-            return policy_losses(new, old, gained, low, high).sum()
-        losses = policy_losses(new, old, inputs["advantages"], low, high)
-        if self.reference is not None:
-            losses = losses + table.beta * kl_estimates(new, inputs["reference"])
-        self.figures.add("clipped", clipped_share(new.detach(), old, low, high)[mask])
-        return self._over_tokens(losses * mask, mask)
-
-    def _over_tokens(self, losses: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """The sum of what `step_divisor` divides."""
-        match self.table.loss_type:
-            case "grpo":
-                return (losses.sum(1) / mask.sum(1)).sum()
-            case "dr_grpo":
-                return losses.sum() / self.settings.max_new_tokens
-            case "dapo":
-                return losses.sum()
+            outside = clipped_share((new.detach() * mask).sum(1), (old * mask).sum(1), low, high)
+            losses = answer_losses(new, old, inputs["advantages"], mask, low, high)
+        else:
+            outside = clipped_share(new.detach(), old, low, high)[mask]
+            losses = policy_losses(new, old, inputs["advantages"], low, high)
+            if self.reference is not None:
+                losses = losses + table.beta * kl_estimates(new, inputs["reference"])
+            losses = by_answer(losses, mask, table.loss_type, int(self.settings.max_new_tokens))
+        self.figures.add("clipped", outside)
+        return losses.sum()
 
 
 def build_group_trainer(

@@ -113,6 +113,8 @@ def sample_rows(snapshot: RunSnapshot | None) -> list[Row]:
     rows: list[Row] = []
     for sample in reversed(snapshot.samples if snapshot is not None else ()):
         head: Row = ((f"{text('common.chart_step', step=sample.step)}  ", "muted"), (sample.prompt, "secondary"))
+        if sample.score is not None:
+            head = (*head, (f"  {text('dashboard.sample_score', score=f'{sample.score:.4g}')}", "muted"))
         rows.append(head)
         rows += [((line, "foreground"),) for line in (sample.text.strip() or "…").splitlines()]
         rows.append(())

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from trainer.stages.grpo import group_advantages, kl_estimates, leave_one_out
+from trainer.config.tables.reinforcement import GrpoTable
+from trainer.stages.grpo import answer_losses, by_answer, clip_range, group_advantages, kl_estimates, leave_one_out
 from trainer.stages.ppo_formulas import (
     AdaptiveKl,
     RunningSpread,
@@ -128,3 +129,46 @@ def test_the_kl_estimate_is_unbiased_and_never_negative() -> None:
     assert (estimates >= 0).all()
     exact = float((policy.exp() * (policy - reference)).sum())
     assert float((policy.exp() * estimates).sum()) == pytest.approx(exact, rel=1e-5)
+
+
+def plain_losses(kind: str, new: torch.Tensor, old: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """The loss of a step with advantages 1, -2 and 0.5, written out: clip 0.2 below and 0.3 above, beta 0.1."""
+    gained, answers, tokens = [1.0, -2.0, 0.5], [], []
+    for row in range(3):
+        inside = [token for token in range(5) if MASK[row, token]]
+        if kind == "rloo":
+            ratio = torch.exp(sum(new[row, token] - old[row, token] for token in inside))
+            answers.append(-torch.min(ratio * gained[row], torch.clamp(ratio, 0.8, 1.3) * gained[row]))
+            continue
+        losses = []
+        for token in inside:
+            ratio = torch.exp(new[row, token] - old[row, token])
+            away = torch.exp(reference[row, token] - new[row, token])
+            loss = -torch.min(ratio * gained[row], torch.clamp(ratio, 0.8, 1.3) * gained[row])
+            losses.append(loss + 0.1 * (away - torch.log(away) - 1))
+        tokens += losses
+        answers.append(sum(losses) / (len(losses) if kind == "grpo" else 10))
+    return sum(tokens) / len(tokens) if kind == "dapo" else sum(answers) / len(answers)
+
+
+def our_losses(kind: str, new: torch.Tensor, old: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    advantages = torch.tensor([1.0, -2.0, 0.5])[:, None] * MASK
+    low, high = clip_range(GrpoTable(epsilon=0.2, epsilon_high=0.3))
+    if kind == "rloo":
+        return answer_losses(new, old, advantages, MASK, low, high).sum() / 3
+    losses = policy_losses(new, old, advantages, low, high) + 0.1 * kl_estimates(new, reference)
+    return by_answer(losses, MASK, kind, 10).sum() / (int(MASK.sum()) if kind == "dapo" else 3)
+
+
+def test_each_loss_over_groups_and_its_gradient_are_those_of_its_formula_and_no_two_are_equal() -> None:
+    old, reference = random(4) - 3, random(5) - 3
+    found = {}
+    for kind in ("grpo", "dapo", "dr_grpo", "rloo"):
+        ours, plain = ((old + 0.4 * random(6)).requires_grad_() for _ in range(2))
+        loss, expected = our_losses(kind, ours, old, reference), plain_losses(kind, plain, old, reference)
+        torch.testing.assert_close(loss, expected)
+        loss.backward()
+        expected.backward()
+        torch.testing.assert_close(ours.grad, plain.grad)
+        found[kind] = round(float(loss.detach()), 5)
+    assert len(set(found.values())) == 4
