@@ -34,7 +34,7 @@ BAD_INPUTS = {
     "data missing": ("mine", ('dataset=["/nowhere/rows.jsonl"]',), ("/nowhere/rows.jsonl", "Check the path")),
     "row broken": ("mine", ('dataset=["rows.jsonl"]',), ("rows.jsonl:2", "data.on_bad_row")),
     "all labels masked": ("mine", ("cutoff_len=4",), ("all labels are masked", "data.cutoff_len=64")),
-    "not available yet": ("mine", ('report_to=["wandb"]',), ("not available yet",)),
+    "not available yet": ("mine", ("export_size=3",), ("export_size is not available yet",)),
 }
 
 
@@ -75,11 +75,11 @@ def test_mistakes_of_every_kind_are_told_together(world: World) -> None:
     preset = world.preset(
         "bad", 'extends = "mine"\n[lora]\nlora_rank = "eight"\n[trian]\na = 1\n[data]\ncutof_len = 3\n'
     )
-    words = ("quantization_bit=4", "seed=-1", "packng=true", "dataset=nosuch.json", 'report_to=["wandb"]')
+    words = ("export_size=3", "seed=-1", "packng=true", "dataset=nosuch.json", "infer_backend=vllm")
     out = world.trimtab("check", str(preset), *words).out
     for part in ("bad.toml:3: lora.lora_rank", "bad.toml:4: [trian]", "bad.toml:7: data.cutof_len", "packng", "seed"):
         assert part in out
-    for part in ("quantization_bit is not available yet", "'nosuch.json'", "report_to = wandb is not available yet"):
+    for part in ("export_size is not available yet", "'nosuch.json'", "infer_backend = vllm is not available yet"):
         assert part in out
     assert "errors: 8" in out
     assert world.trimtab("train", str(preset), *words).err.count("error: ") == 8

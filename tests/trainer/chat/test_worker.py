@@ -107,7 +107,7 @@ def test_stop_ends_a_long_answer(worker: Worker, tiny_model: Path) -> None:
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        ({"do": "load", "model": "/nowhere/model"}, "cannot be loaded"),
+        ({"do": "load", "model": "/nowhere/model"}, "the model folder does not exist"),
         ({"do": "dance"}, "Expected load, generate, stop or quit"),
         ({"do": "generate"}, "KeyError"),
     ],

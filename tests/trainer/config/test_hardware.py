@@ -11,7 +11,7 @@ def test_detection_answers_on_any_machine() -> None:
     assert found.cuda or not found.bf16
 
 
-def test_cudavisible_devices_hides_gpus() -> None:
+def test_cuda_visible_devices_hides_gpus() -> None:
     assert visible([9, 7, 8], None) == [9, 7, 8]
     assert visible([9, 7, 8], "1,2") == [7, 8]
     assert visible([9, 7, 8], "") == []
