@@ -9,7 +9,6 @@ import json
 import os
 import traceback
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from trainer.data.model_folder import recipe_hub_model, recipe_model_folder
 from trainer.engine.redaction import redact_output
 from trainer.engine.results import draw_loss, upload_result
 from trainer.errors import UserError
-from trainer.run import Checkpoint, ResumeEvent, RunDirectory
+from trainer.run import Checkpoint, ResumeEvent, RunDirectory, inspect_checkpoint
 from trainer.run.messages import Words, words
 from trainer.run.result import ENDS_WITH_BEST
 
@@ -68,7 +67,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
     _quiet()
     from trainer.building import build_trainer
     from trainer.engine.checkpoints import CheckpointWriter
-    from trainer.engine.live import EvaluationInterrupted, LiveControl, StopTraining
+    from trainer.engine.live import LiveControl, StopTraining
     from trainer.engine.memory import say_estimate, say_peak
     from trainer.engine.resume import checkpoint_to_resume, settings_journal
     from trainer.engine.run_trainer import NotFinite
@@ -78,7 +77,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
 
     checkpoint = checkpoint_to_resume(session, recipe.train.resume_from_checkpoint, resume=resume)
     longest = None if data.stream is not None else max(data.train.lengths(), default=None)
-    memory = say_estimate(session, recipe, longest)
+    memory = say_estimate(session, recipe, longest) if recipe.train.do_train else None
     trainer = build_trainer(session, recipe, data)
     checkpoints = CheckpointWriter(
         session,
@@ -104,6 +103,8 @@ def _train(session: RunSession, *, resume: bool) -> int:
         if (state := checkpoint.details.get("stage_state")) is not None:
             trainer.restore_stage(state, checkpoint.path)
     session.start_telemetry(recipe.train.telemetry_seconds)
+    if not recipe.train.do_train:
+        return _only_evaluate(session, trainer, checkpoint)
     if checkpoint is not None and _all_steps_done(checkpoint, recipe):
         return _finish_what_was_done(session, trainer, checkpoint)
     try:
@@ -119,9 +120,6 @@ def _train(session: RunSession, *, resume: bool) -> int:
     _tell_of_the_stream(session, trainer)
     step = int(trainer.state.global_step)
     say_peak(session, memory, step)
-    if recipe.train.do_eval and trainer.eval_dataset is not None and not trainer.stopped:
-        with suppress(EvaluationInterrupted):
-            trainer.evaluate()
     if trainer.stopped:
         saved = checkpoints.last_step == step
         name = "run_stopped_saved" if saved else "run_stopped_unsaved"
@@ -129,8 +127,10 @@ def _train(session: RunSession, *, resume: bool) -> int:
         session.end("stopped", words(name, reason=session.stop_reason, step=max(0, checkpoints.last_step)), step)
     else:
         ended = _summary(trainer, step)
+        result = _result_step(trainer, ended, checkpoints.last_step)
+        _look_at_result(session, trainer, result, evaluates=recipe.train.do_eval, predicts=recipe.train.do_predict)
         draw_loss(session, recipe, step)
-        upload_result(session, recipe, _result_step(trainer, ended, checkpoints.last_step))
+        upload_result(session, recipe, result)
         session.end("finished", ended, step)
     return 0
 
@@ -167,13 +167,72 @@ def _all_steps_done(checkpoint: Checkpoint, recipe: Recipe) -> bool:
 
 def _finish_what_was_done(session: RunSession, trainer: Any, checkpoint: Checkpoint) -> int:
     """End a run that was interrupted after its last save; an evaluation that is missing comes first."""
-    if trainer.evaluation_due and trainer.eval_dataset is not None:
+    from trainer.engine.predictions import has_predicted
+
+    trainer.state.global_step = checkpoint.step
+    if trainer.evaluation_due:
         trainer._load_from_checkpoint(str(checkpoint.path))
-        trainer.state.global_step = checkpoint.step
-        trainer.evaluate()
+        _look_at_result(session, trainer, checkpoint.step, evaluates=True, predicts=False)
+    if trainer.recipe.train.do_predict and not has_predicted(session):
+        result = _best_of(trainer, checkpoint)
+        trainer._load_from_checkpoint(str(result.path))
+        _look_at_result(session, trainer, result.step, evaluates=False, predicts=True)
     draw_loss(session, trainer.recipe, checkpoint.step)
     upload_result(session, trainer.recipe, checkpoint.step)
     session.end("finished", words("run_nothing_left_to_do", step=checkpoint.step), checkpoint.step)
+    return 0
+
+
+def _best_of(trainer: Any, last: Checkpoint) -> Checkpoint:
+    """The checkpoint that a run ends with, as the last one tells."""
+    best = json.loads((last.path / "trainer_state.json").read_text(encoding="utf-8")).get("best_global_step")
+    wanted = last.path.with_name(f"step-{best:08d}") if best and trainer.recipe.train.load_best_model_at_end else None
+    found = None if wanted is None else inspect_checkpoint(wanted, verify="size")
+    return found if isinstance(found, Checkpoint) else last
+
+
+def _look_at_result(session: RunSession, trainer: Any, step: int, *, evaluates: bool, predicts: bool) -> None:
+    """The evaluation and the predictions that come after the training; the weights are safe, and neither costs the
+    run. `step` is that of the weights.
+    """
+    from trainer.engine.live import EvaluationInterrupted
+    from trainer.engine.predictions import write_predictions
+
+    if trainer.eval_dataset is None:
+        return
+    try:
+        if evaluates:
+            trainer.evaluate()
+        if predicts:
+            write_predictions(trainer, session, step)
+    except EvaluationInterrupted:
+        reason = trainer.live.answer_stop("the evaluation was given up")
+        session.finding("warning", words("run_evaluation_given_up", reason=reason), step)
+    except Exception as error:
+        traceback.print_exc()
+        said = words("run_result_not_evaluated", error=f"{type(error).__name__}: {error}".splitlines()[0])
+        session.finding("warning", said, step)
+
+
+def _only_evaluate(session: RunSession, trainer: Any, checkpoint: Checkpoint | None) -> int:
+    """A run with `do_train = false`: what is asked for, with the weights as they are or as a checkpoint has them."""
+    from trainer.engine.live import EvaluationInterrupted
+    from trainer.engine.predictions import write_predictions
+
+    step = 0 if checkpoint is None else checkpoint.step
+    if checkpoint is not None:
+        trainer._load_from_checkpoint(str(checkpoint.path))
+        trainer.state.global_step = step
+    try:
+        if trainer.recipe.train.do_eval:
+            trainer.evaluate()
+        if trainer.recipe.train.do_predict:
+            write_predictions(trainer, session, step)
+    except EvaluationInterrupted:
+        reason = trainer.live.answer_stop("stopped")
+        session.end("stopped", words("run_evaluation_stopped", reason=reason), step)
+    else:
+        session.end("finished", words("run_only_evaluated"), step)
     return 0
 
 

@@ -29,8 +29,6 @@ _LINE_SECONDS = 2.0
 _LOG_LINES = 8
 # The others, findings and the end, are told on their own.
 _MARK_KINDS = {"checkpoint", "command", "resume", "nan"}
-# How fast the evaluation itself was: of no interest in a line about what it measured.
-_SPEED_NAMES = ("_runtime", "_per_second")
 _STATE_STYLES = {
     RunState.RUNNING: "green",
     RunState.FINISHED: "green",
@@ -104,9 +102,7 @@ class News:
             yield text("command_line.mark", step=mark.step, text=said)
         self._marks, self._findings = len(marks), len(findings)
         newest = {
-            name: series
-            for name, series in self._reader.evaluations.items()
-            if series.last is not None and not name.endswith(_SPEED_NAMES)
+            name: series for name, series in self._reader.measured_by_evaluations().items() if series.last is not None
         }
         step = max((series.last_step or 0 for series in newest.values()), default=None)
         if step is not None and (self._evaluated is None or step > self._evaluated):

@@ -59,8 +59,8 @@ class RunSnapshot:
     marks: tuple[Mark, ...] = ()
     findings: tuple[FindingEvent, ...] = ()
     samples: tuple[SampleEvent, ...] = ()
-    evaluations: tuple[tuple[int, float], ...] = ()
-    """Step and eval_loss of the newest evaluations."""
+    evaluations: tuple[tuple[int, Mapping[str, float]], ...] = ()
+    """Step and figures of the newest evaluations, without those of their speed."""
     set_rate: float | None = None
     """The peak of the learning rate that was set last while the run went; None when nobody set one."""
     results: tuple[CommandResultEvent, ...] = ()
@@ -217,12 +217,12 @@ def unique_findings(findings: Sequence[FindingEvent]) -> tuple[FindingEvent, ...
     return tuple({(each.id, each.step, each.text): each for each in reversed(findings)}.values())[::-1]
 
 
-def _newest_evaluations(reader: RunReader) -> tuple[tuple[int, float], ...]:
-    series = reader.evaluations.get("eval_loss")
-    if series is None:
-        return ()
-    steps, values = series.points()
-    return tuple(zip(steps, values, strict=False))[-_NEWEST_EVALUATIONS:]
+def _newest_evaluations(reader: RunReader) -> tuple[tuple[int, Mapping[str, float]], ...]:
+    found: dict[int, dict[str, float]] = {}
+    for name, series in reader.measured_by_evaluations().items():
+        for step, value in zip(*series.points(), strict=False):
+            found.setdefault(step, {})[name] = value
+    return tuple(sorted(found.items()))[-_NEWEST_EVALUATIONS:]
 
 
 def _set_rate(results: Sequence[CommandResultEvent]) -> float | None:

@@ -60,14 +60,20 @@ def recipe_tokenizer(recipe: Recipe, *, download: bool = False) -> TextTokenizer
 def prepare(recipe: Recipe, *, progress: Progress | None = None, limit_rows: int | None = None) -> PreparedData:
     """Reads, encodes and mixes all rows of a recipe; `limit_rows` takes only the first rows of each data set.
 
+    With `do_train = false` the training rows are read only where those for evaluation are among them.
+
     Raises: UserError for whatever keeps the rows from being trained on; with `on_bad_row = "stop"` also at the first
     bad row.
     """
     names = split_names(recipe.data.dataset)
-    if not names:
+    only_evaluated = not recipe.train.do_train and bool(recipe.data.eval_dataset)
+    if not names and not only_evaluated:
         raise UserError("no data set is chosen", field="dataset", hint="Set dataset to a registered name or a file")
     tokenizer = recipe_tokenizer(recipe, download=True)
     options = PipelineOptions.of(recipe, limit_rows=limit_rows, download=True)
+    if only_evaluated:
+        held = _evaluation(recipe, tokenizer, options, progress)
+        return PreparedData(EncodedRows(), held.rows, DataReport(), held.report, held.sets)
     if recipe.data.streaming:
         return _prepare_stream(recipe, tokenizer, options, progress)
     encoded = _usable(encode_datasets(names, tokenizer, options, progress), "dataset")

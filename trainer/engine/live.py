@@ -84,6 +84,18 @@ class LiveControl:
         if self.stopping:
             raise EvaluationInterrupted
 
+    def asked_to_stop(self) -> bool:
+        """Poll while an answer is generated, which may take minutes; whether to give it up."""
+        self.poll()
+        return self.stopping
+
+    def answer_stop(self, text: str) -> str:
+        """Answer the stop, if it was a command, where nothing but an evaluation was left to stop; what asked for it."""
+        if self._stop_command is not None:
+            self._answer(self._stop_command, True, text)
+            self._stop_command = None
+        return self._session.stop_reason or "stop command"
+
     def begin(self, trainer: Any) -> None:
         """Called once before the first step of this process: journaled settings come into force again."""
         self._step = int(trainer.state.global_step)

@@ -26,6 +26,7 @@ from .length_groups import LengthGroups
 from .live import EvaluationInterrupted, LiveControl
 from .optimizers.base import OwnOptimizer
 from .optimizers.create import own_optimizer
+from .predictions import Prediction
 from .samples import sample_answers
 from .session import RunSession
 from .throughput import ThroughputMeter
@@ -327,6 +328,10 @@ class RunTrainer:
 
     def restore_stage(self: Any, state: dict[str, float], folder: Path) -> None:
         """Take back what `stage_state` gave and `save_stage` wrote."""
+
+    def predictions(self: Any, rows: Any) -> Iterator[Prediction]:
+        """What the stage predicts for evaluation rows, one for each; for the stages that `do_predict` is for."""
+        raise NotImplementedError
 
     def forget_evaluation(self: Any) -> None:
         """An evaluation has ended, or was cut short: what a stage has gathered for its figures goes."""

@@ -102,6 +102,11 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def evaluation_folder(self) -> Path:
+        """What `do_predict` writes: the predictions and their scores."""
+        return self.path / "evaluation"
+
+    @property
     def samples_folder(self) -> Path:
         """Longer generations that do not belong into an event."""
         return self.path / "samples"

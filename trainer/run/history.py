@@ -31,6 +31,7 @@ from trainer.run.series import Series
 from trainer.run.telemetry import Telemetry
 
 _LIST_LIMIT = 2000  # newest entries that each list keeps at least
+_SPEED_NAMES = ("_runtime", "_per_second")
 _LARGEST_STEP = 1 << 53
 
 
@@ -80,6 +81,10 @@ class RunHistory:
         """Become `other`, which is no longer used."""
         with self.lock:
             vars(self).update(vars(other))
+
+    def measured_by_evaluations(self) -> dict[str, Series]:
+        """What evaluations measured, by name, without how fast they were."""
+        return {name: series for name, series in self.evaluations.items() if not name.endswith(_SPEED_NAMES)}
 
     def take_lines(self, data: bytes) -> int:
         """Take in whole lines; the offset behind the last one that could be read."""

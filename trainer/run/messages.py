@@ -59,6 +59,13 @@ RUN_TEXTS: dict[str, str] = {
     "run_gave_up": "loss or gradients were not finite for {count} steps in a row, the last at step {step}. "
     "The weights are those from before. Lower the learning rate or look at the data, then resume",
     "run_no_samples": "the sample prompts could not be answered: {error}",
+    "run_no_answers": "the evaluation's answers could not be generated, and have no scores: {error}",
+    "run_smaller_answers": "out of memory while generating {rows} answers at once: going on with {size} at once",
+    "run_predicted": "the predictions for {rows} rows are in {path}; {scores}",
+    "run_result_not_evaluated": "the evaluation after the training failed, and the weights are saved: {error}",
+    "run_evaluation_given_up": "the evaluation after the training was given up ({reason}); the weights are saved",
+    "run_only_evaluated": "evaluated without training, as do_train = false says",
+    "run_evaluation_stopped": "stopped ({reason}) before the evaluation was complete",
     "run_damaged_left_out": "{names} left out: {reason}",
     "run_nothing_left_to_do": "all {step} steps were done before",
     "run_adapter_settings_hold": "the settings of adapter {path} hold, not those of the recipe: {settings}",

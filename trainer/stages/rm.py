@@ -5,6 +5,7 @@ It is transformers' own model for sequence classification with one label, so tha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from torch.nn.functional import logsigmoid
 
 from trainer.config import Recipe
 from trainer.data import PreparedData
+from trainer.engine.predictions import Prediction
 from trainer.engine.row_trainer import RowTrainer
+from trainer.engine.token_counts import take_counts
 
 from .answer_rows import build_on_answers
 
@@ -31,6 +34,26 @@ class RewardTrainer(RowTrainer):
         figures.add("margin", chosen - rejected)
         figures.add("accuracy", (chosen > rejected).float())
         return reward_losses(chosen, rejected)
+
+    def predictions(self, rows: Any) -> Iterator[Prediction]:
+        """The numbers of both answers of each pair."""
+        done = 0
+        for inputs in self.get_eval_dataloader(rows):
+            self.live.between_evaluation_batches()
+            take_counts(inputs)
+            batch = self._prepare_inputs(inputs)
+            self.model.eval()
+            with torch.no_grad(), self.compute_loss_context_manager():
+                output = self.model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+            for chosen, rejected in zip(*output.logits[:, 0].float().chunk(2), strict=True):
+                better, worse = float(chosen), float(rejected)
+                scores = {"accuracy": float(better > worse), "margin": better - worse}
+                yield Prediction({**self._texts(rows[done]), "chosen": better, "rejected": worse}, scores)
+                done += 1
+
+    def _texts(self, row: Any) -> dict[str, str]:
+        names = {"prompt": "prompt", "chosen_text": "first", "rejected_text": "second"}
+        return {name: self.processing_class.decode(row[column].tolist()) for name, column in names.items()}
 
 
 def reward_losses(chosen: torch.Tensor, rejected: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +17,7 @@ from trainer.data.packing import OneByOne, cuts_up_text, training_layout
 from trainer.engine.argument_checks import check_optimizer, check_schedule
 from trainer.engine.arguments import training_arguments
 from trainer.engine.isolation import check_rows_stay_apart
+from trainer.engine.predictions import AnswerPredictions, Prediction
 from trainer.engine.run_trainer import RunTrainer
 from trainer.engine.token_counts import weigh_by_tokens
 from trainer.model.precision import use_float32_logits
@@ -36,6 +39,23 @@ class SftTrainer(RunTrainer, SFTTrainer):
         if "eval_loss" in logs and self.recipe.method.compute_accuracy:
             return {"eval_accuracy": figures["mean_token_accuracy"][0]}
         return {}
+
+    def evaluation_loop(self: Any, dataloader: Any, *args: Any, **kwargs: Any) -> Any:
+        """The loss of an evaluation and, where asked for, the scores of generated answers."""
+        output = super().evaluation_loop(dataloader, *args, **kwargs)
+        if self.recipe.train.predict_with_generate:
+            prefix = kwargs.get("metric_key_prefix", "eval")
+            output.metrics.update(self.answers.scores(dataloader.dataset, prefix))
+        return output
+
+    @cached_property
+    def answers(self) -> AnswerPredictions:
+        """What generates answers to evaluation rows."""
+        return AnswerPredictions(self)
+
+    def predictions(self, rows: Any) -> Iterator[Prediction]:
+        """A generated answer for each row."""
+        return self.answers.of(rows)
 
     def forget_evaluation(self) -> None:
         """What an evaluation that was cut short has gathered does not go into the next one."""

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trainer.config.tables.names import ANSWER_SCORES
 from tui.chart_painter import mark_letter
 from tui.locale import find, text
 from tui.localized import localized
@@ -30,8 +31,8 @@ def event_rows(snapshot: RunSnapshot | None) -> list[Row]:
     if snapshot is None:
         return []
     rows: list[tuple[int, Row]] = [
-        (step, _event_row("E", step, text("dashboard.event_evaluation"), f"eval_loss {value_text(value)}", "accent"))
-        for step, value in snapshot.evaluations
+        (step, _event_row("E", step, text("dashboard.event_evaluation"), _measured(figures), "accent"))
+        for step, figures in snapshot.evaluations
     ]
     evaluated = {step for step, _ in snapshot.evaluations}
     said = {(finding.step, finding.text): finding for finding in snapshot.findings}
@@ -51,6 +52,16 @@ def event_rows(snapshot: RunSnapshot | None) -> list[Row]:
             line = text("dashboard.event_refusal", verb=verb_name(result.verb), text=result.text)
             rows.append((result.step, _event_row("-", result.step, text("dashboard.event_refused"), line, "warning")))
     return [row for _, row in sorted(rows, key=lambda item: item[0])]
+
+
+def _measured(figures: Mapping[str, float]) -> str:
+    """The figures of an evaluation: the loss, then the scores of answers, then what else there is."""
+
+    def place(name: str) -> tuple[bool, bool]:
+        return name != "eval_loss", not name.endswith(ANSWER_SCORES)
+
+    shown = {name: name if name == "eval_loss" else name.removeprefix("eval_") for name in sorted(figures, key=place)}
+    return "  ".join(f"{word} {value_text(figures[name])}" for name, word in shown.items())
 
 
 def _mark_row(snapshot: RunSnapshot, mark: Mark) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from typing import Any
@@ -171,6 +172,23 @@ def test_the_shift_of_bco_survives_a_resume(runs: TrainingRuns, stage_run: MakeR
     assert runs.train(run) == 0, run.log_file.read_text()[-2000:]
     before = weights_of(run, 6)
     assert same_weights(before, resumed_from(runs, run, 3))
+
+
+def test_a_reward_model_predicts_the_numbers_that_it_gives_when_asked(runs: TrainingRuns, stage_run: MakeRun) -> None:
+    run = stage_run("rm", train={"do_predict": True, "eval_strategy": "no", "per_device_eval_batch_size": 4})
+    assert runs.train(run) == 0, run.log_file.read_text()[-2000:]
+    lines = (run.evaluation_folder / "predictions.jsonl").read_text().splitlines()
+    predictions = [json.loads(line) for line in lines]
+    scored = load_to_score(last_folder(run))
+    assert len(predictions) == 6
+    for each in predictions:
+        question = each["prompt"].split("user\n")[1].split("<|im_end|>")[0]
+        answer = each["chosen_text"].removesuffix("<|im_end|>\n").removesuffix("<|im_end|>")
+        assert each["chosen"] == pytest.approx(scored.score(question, answer), abs=1e-5)
+    scores = json.loads((run.evaluation_folder / "scores.json").read_text())
+    margins = [each["chosen"] - each["rejected"] for each in predictions]
+    assert scores["predict_accuracy"] == pytest.approx(sum(margin > 0 for margin in margins) / 6)
+    assert scores["predict_margin"] == pytest.approx(sum(margins) / 6)
 
 
 @pytest.mark.parametrize("method", ["lora", "full", "freeze", "qlora"])

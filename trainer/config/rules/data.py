@@ -9,9 +9,11 @@ from trainer.config.hardware import Hardware
 from trainer.config.recipe import Recipe
 from trainer.config.rules.base import Rule, error, warning
 from trainer.config.rules.sharding import is_zero3
+from trainer.config.tables.names import ANSWER_SCORES
 
 _SUM_TOLERANCE = 1e-3
 _PACKED_STAGES = ("pt", "sft")
+_PREDICTED_STAGES = ("sft", "rm")
 _FLASH = ("fa2", "fa3")
 
 
@@ -172,17 +174,31 @@ def tool_format(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
 
 
 def prediction(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
-    """Prediction generates, and its scores exclude token accuracy."""
-    train = recipe.train
-    if recipe.method.stage == "sft" and train.do_predict and not train.predict_with_generate:
+    """What generates answers, when, and where they begin."""
+    train, stage = recipe.train, recipe.method.stage
+    if train.do_predict and stage not in _PREDICTED_STAGES:
+        change: dict[str, object] = {"train.do_predict": False}
+        yield error("predict_in_stage", "train.do_predict", "method.stage", change=change, stage=stage)
+    if stage == "sft" and train.do_predict and not train.predict_with_generate:
         fields = ("train.do_predict", "train.predict_with_generate")
         yield error("predict_without_generate", *fields, change={"train.predict_with_generate": True})
     if train.predict_with_generate and is_zero3(recipe):
         fields = ("train.predict_with_generate", "train.deepspeed")
         yield error("predict_with_generate_and_zero3", *fields, change={fields[0]: False})
-    if recipe.method.compute_accuracy and train.predict_with_generate:
-        fields = ("method.compute_accuracy", "train.predict_with_generate")
-        yield error("accuracy_and_predict_with_generate", *fields, change={"method.compute_accuracy": False})
+    if train.predict_with_generate and recipe.data.train_on_prompt:
+        fields = ("train.predict_with_generate", "data.train_on_prompt")
+        yield error("predict_with_generate_and_train_on_prompt", *fields, change={fields[0]: False})
+    if train.predict_with_generate and train.eval_strategy == "no" and not (train.do_eval or train.do_predict):
+        fields = ("train.predict_with_generate", "train.eval_strategy")
+        yield warning("predict_with_generate_unused", *fields, change={"train.do_predict": True})
+
+
+def scores_of_answers(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """The best model can go by the score of answers where there are answers."""
+    train, metric = recipe.train, recipe.train.metric_for_best_model
+    if metric and metric.endswith(ANSWER_SCORES) and not train.predict_with_generate:
+        fields = ("train.metric_for_best_model", "train.predict_with_generate")
+        yield error("score_without_answers", *fields, change={fields[1]: True}, metric=metric)
 
 
 def picture_sizes(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -208,5 +224,6 @@ DATA_RULES: tuple[Rule, ...] = (
     each_dataset,
     tool_format,
     prediction,
+    scores_of_answers,
     picture_sizes,
 )

@@ -58,7 +58,12 @@ MESSAGES: dict[str, str] = {
     "tool_format_without_template": "tool_format = {value} has no effect without template: the tokenizer's own "
     "template writes tools in its own way",
     "predict_without_generate": "do_predict writes generated answers: turn predict_with_generate on",
-    "accuracy_and_predict_with_generate": "compute_accuracy and predict_with_generate exclude each other: turn one off",
+    "predict_in_stage": "do_predict has nothing to predict in stage {stage}, only in sft and rm: turn it off",
+    "predict_with_generate_and_train_on_prompt": "train_on_prompt labels the prompts as well, so that "
+    "predict_with_generate cannot tell where the answers begin: choose one",
+    "predict_with_generate_unused": "predict_with_generate goes with an evaluation, and none is planned: set "
+    "eval_strategy, do_eval or do_predict",
+    "score_without_answers": "metric_for_best_model = {metric} scores generated answers: turn predict_with_generate on",
     "predict_with_generate_and_zero3": "predict_with_generate does not work under DeepSpeed ZeRO-3: turn it off",
     "image_pixels": "image_min_pixels = {low} is above image_max_pixels = {high}: swap them",
     "video_pixels": "video_min_pixels = {low} is above video_max_pixels = {high}: swap them",

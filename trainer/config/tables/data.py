@@ -8,6 +8,7 @@ from pydantic import Field
 from trainer.config.form import IN_SEQUENCES, IN_SFT, Condition, Form
 from trainer.config.tables.base import NumberList, Table, TextList
 
+GENERATED = Condition("train.predict_with_generate", (True,))
 INTERLEAVED = Condition("data.mix_strategy", ("interleave_under", "interleave_over", "interleave_once"))
 
 
@@ -76,7 +77,7 @@ class DataTable(Table):
     max_samples: Annotated[int | None, Field(ge=1), Form("basic", unit="rows")] = None
     """Take at most this many rows of each data set, for a quick trial. Unset: all rows."""
 
-    eval_num_beams: Annotated[int | None, Field(ge=1), Form(available=False)] = None
+    eval_num_beams: Annotated[int | None, Field(ge=1), Form(when=(GENERATED,))] = None
     """Beams of the beam search when evaluation generates answers. Unset: `num_beams` of `[generation]`."""
 
     ignore_pad_token_for_loss: Annotated[bool, Form()] = True

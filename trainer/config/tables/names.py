@@ -66,3 +66,6 @@ Schedule = Literal[
 
 OPTIMIZERS: tuple[str, ...] = get_args(Optimizer)
 SCHEDULES: tuple[str, ...] = get_args(Schedule)
+
+ANSWER_SCORES = ("bleu-4", "rouge-1", "rouge-2", "rouge-l", "exact_match")
+"""What generated answers are scored by, in the order in which it is shown."""

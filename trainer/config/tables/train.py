@@ -37,16 +37,19 @@ class TrainTable(Table):
     `run_name`."""
 
     do_train: Annotated[bool, Form()] = True
-    """Train. On by default here; LLaMA-Factory wants it said."""
+    """Train. On by default here; LLaMA-Factory wants it said. Off: only `do_eval` and `do_predict`, with the weights as
+    they are."""
 
     do_eval: Annotated[bool, Form()] = False
     """Evaluate once more when the training is over."""
 
-    do_predict: Annotated[bool, RARE] = False
-    """Generate answers for the evaluation rows when the training is over, and score them."""
+    do_predict: Annotated[bool, Form()] = False
+    """Predict the evaluation rows when the training is over, with the final weights: generated answers and their scores
+    in sft, the numbers of both answers in rm. They are written into `evaluation/` of the run directory."""
 
-    predict_with_generate: Annotated[bool, Form("advanced", available=False, when=(IN_SFT,))] = False
-    """Evaluate by generated answers (BLEU, ROUGE) instead of by loss. Slow."""
+    predict_with_generate: Annotated[bool, Form("advanced", when=(IN_SFT,))] = False
+    """Let each evaluation also generate answers as `[generation]` says, and score them: BLEU-4, ROUGE and exact match,
+    from 0 to 100, such as `eval_rouge-l`. Slow; the loss is computed all the same."""
 
     learning_rate: Annotated[float | None, Field(gt=0), Form("basic", live=True)] = None
     """How far each step goes. Unset: a sound value for the method, such as 1e-4 for LoRA and 1e-5 for full
@@ -159,7 +162,7 @@ class TrainTable(Table):
     """End with the checkpoint that evaluated best instead of the last one."""
 
     metric_for_best_model: Annotated[str | None, Form("advanced", when=(EVALUATED,))] = None
-    """What best means: a figure of the evaluation. Unset: its loss."""
+    """What best means: a figure of the evaluation, such as `rouge-l` with `predict_with_generate`. Unset: its loss."""
 
     greater_is_better: Annotated[bool | None, Form("advanced", when=(EVALUATED,))] = None
     """Whether more of that figure is better. Unset: no for a loss, yes for all else."""

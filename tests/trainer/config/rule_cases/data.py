@@ -129,11 +129,19 @@ DATA_CASES: tuple[Case, ...] = (
         data__packing=False,
     ),
     case("predict_without_generate", "turn predict_with_generate on", train__do_predict=True),
+    case("predict_in_stage", "nothing to predict in stage dpo", method__stage="dpo", train__do_predict=True),
     case(
-        "accuracy_and_predict_with_generate",
-        "compute_accuracy and predict_with_generate exclude each other",
-        method__compute_accuracy=True,
+        "predict_with_generate_and_train_on_prompt",
+        "cannot tell where the answers begin",
         train__predict_with_generate=True,
+        data__train_on_prompt=True,
+    ),
+    case("predict_with_generate_unused", "and none is planned", train__predict_with_generate=True),
+    case(
+        "score_without_answers",
+        "metric_for_best_model = eval_rouge-l scores generated answers",
+        train__eval_strategy="steps",
+        train__metric_for_best_model="eval_rouge-l",
     ),
     case(
         "predict_with_generate_and_zero3",
