@@ -57,7 +57,8 @@ def _train(session: RunSession, *, resume: bool) -> int:
     session.phase("preparing", "reading data")
     data = prepare(recipe, progress=PreparationProgress(session))
     if data.stream is None:
-        for finding in findings_at_start(recipe, data.report):
+        only_evaluated = data.evaluation_report if not recipe.train.do_train else None
+        for finding in findings_at_start(recipe, only_evaluated or data.report):
             session.finding(finding.severity, finding)
     _fetch_model(session, recipe)
     session.phase("preparing", "importing torch and the trainers")

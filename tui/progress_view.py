@@ -133,7 +133,8 @@ class PlainView:
             busy = self._shown is not None and current[:2] == self._shown[:2]
             if not busy or time.monotonic() - self._time >= _LINE_SECONDS or progress.step == progress.total_steps:
                 line = progress_line(progress)
-                detail = progress.message if not progress.ended and not progress.step else ""
+                told = not progress.step or progress.state is RunState.EVALUATING
+                detail = progress.message if told and not progress.ended else ""
                 print(f"{line}  {detail}".rstrip())
                 self._shown, self._time = current, time.monotonic()
         sys.stdout.flush()

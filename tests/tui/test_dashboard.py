@@ -16,7 +16,7 @@ from tests.tui.cockpit_world import (
     until,
     until_drawn,
 )
-from trainer.run import FindingEvent
+from trainer.run import EvaluationEvent, FindingEvent
 from tui.app import TrimtabApp
 from tui.run_feed import unique_findings
 from tui.screens.dashboard_texts import event_rows
@@ -131,6 +131,20 @@ async def test_notes_by_the_way_have_no_letter_on_the_ruler(runs_folder: Path) -
         assert all(mark.letter != "F" for mark in picture.marks)
         assert "i      0  finding  trained on 11,153 tokens of text" in screen_text(app)
         assert "E     20  evaluation  eval_loss" in screen_text(app)
+    live.trainer.close()
+
+
+async def test_an_evaluation_tells_what_answers_scored_on_a_small_terminal(runs_folder: Path) -> None:
+    live = LiveRun(eval_steps=1000)
+    live.train(20)
+    values = {"eval_loss": 0.5, "eval_runtime": 3.0, "eval_accuracy": 0.4, "eval_rouge-l": 61.2, "eval_bleu-4": 45.0}
+    live.trainer.events.write(EvaluationEvent(20, values))
+    app = TrimtabApp(run=live.run.path)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until_drawn(pilot)
+        shown = "E     20  evaluation  eval_loss 0.5000 rouge-l 61.200 bleu-4 45.000 accuracy"
+        await until(pilot, lambda: shown in screen_text(app))
+        assert "runtime" not in screen_text(app)
     live.trainer.close()
 
 

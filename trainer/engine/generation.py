@@ -21,15 +21,18 @@ class _StopWhen(StoppingCriteria):
         return torch.full((input_ids.shape[0],), self._asked(), dtype=torch.bool, device=input_ids.device)
 
 
-def generation_settings(model: Any, tokenizer: Any, recipe: Recipe, *, num_beams: int | None = None) -> Any:
-    """`[generation]` as transformers takes it, with the model's own end-of-turn tokens; `num_beams` goes before its
-    own.
+def generation_settings(
+    model: Any, tokenizer: Any, recipe: Recipe, *, do_sample: bool | None = None, num_beams: int | None = None
+) -> GenerationConfig:
+    """`[generation]` as transformers takes it, with the model's own end-of-turn tokens; `do_sample` and `num_beams` go
+    before its own.
     """
     table = recipe.generation
+    samples = table.do_sample if do_sample is None else do_sample
     ends = model.generation_config.eos_token_id
-    drawn = {"temperature": table.temperature, "top_p": table.top_p, "top_k": table.top_k} if table.do_sample else {}
+    drawn = {"temperature": table.temperature, "top_p": table.top_p, "top_k": table.top_k} if samples else {}
     return GenerationConfig(
-        do_sample=table.do_sample,
+        do_sample=samples,
         **drawn,
         num_beams=num_beams or table.num_beams,
         repetition_penalty=table.repetition_penalty,
@@ -44,7 +47,7 @@ def generation_settings(model: Any, tokenizer: Any, recipe: Recipe, *, num_beams
 @torch.no_grad()
 def generate_batch(
     model: Any,
-    settings: Any,
+    settings: GenerationConfig,
     prompts: Sequence[Sequence[int]],
     stop_when: Callable[[], bool] = lambda: False,
 ) -> list[torch.Tensor]:

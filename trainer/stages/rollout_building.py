@@ -13,7 +13,7 @@ from trainer.engine.argument_checks import check_optimizer, check_schedule
 from trainer.engine.arguments import training_arguments
 from trainer.run.messages import Say
 
-from .generation import generation_settings
+from .generation import drawing_settings
 from .reference import make_reference
 from .rewards import make_rewards
 from .rollout_trainer import RolloutTrainer
@@ -44,7 +44,7 @@ def build_on_prompts(
     if arguments.gradient_checkpointing and recipe.model.use_reentrant_gc:
         # Otherwise nothing that goes into the first layer asks for gradients, where only adapters are trained.
         model.enable_input_require_grads()
-    settings = generation_settings(model, tokenizer, recipe)
+    settings = drawing_settings(model, tokenizer, recipe)
     trainer = kind(
         model=model,
         args=arguments,

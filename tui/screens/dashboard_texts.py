@@ -61,7 +61,7 @@ def _measured(figures: Mapping[str, float]) -> str:
         return name != "eval_loss", not name.endswith(ANSWER_SCORES)
 
     shown = {name: name if name == "eval_loss" else name.removeprefix("eval_") for name in sorted(figures, key=place)}
-    return "  ".join(f"{word} {value_text(figures[name])}" for name, word in shown.items())
+    return " ".join(f"{word} {value_text(figures[name])}" for name, word in shown.items())
 
 
 def _mark_row(snapshot: RunSnapshot, mark: Mark) -> Row:

@@ -115,6 +115,7 @@ def test_a_run_without_training_needs_no_training_rows(runs: TrainingRuns, tmp_p
     assert runs.train(run) == 0, log_of(run)
     assert events_of(run, "end")[0].id == "run_only_evaluated"
     assert not events_of(run, "metrics")
+    assert not [found for found in events_of(run, "finding") if found.severity != "info"]
     assert not list(run.checkpoints_folder.iterdir())
     evaluation, predicted = (event.values for event in events_of(run, "evaluation"))
     assert {"eval_loss", "eval_sums_loss"} | FIGURES <= set(evaluation)
