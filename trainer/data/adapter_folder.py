@@ -39,7 +39,7 @@ def _found(name: str, recipe: Recipe, *, download: bool, progress: DownloadProgr
     try:
         on_hub = hub_model(name, hub=recipe.model.model_hub)
         if on_hub is None:
-            return str(Path(name).expanduser())
+            raise _no_adapter(Path(name).expanduser())
         cached = cached_snapshot(on_hub, recipe.model.cache_dir)
         if cached is not None and (cached / _CONFIG).exists() and is_whole(cached):
             return cached
@@ -58,6 +58,13 @@ def _places(name: str, folder: str | None) -> Iterator[Path]:
     yield Path(folder).expanduser() / name
     # As in LLaMA-Factory: the part of the adapter's own folder that holds it.
     yield own / folder
+
+
+def _no_adapter(folder: Path) -> UserError:
+    problem = "holds no adapter (adapter_config.json)" if folder.is_dir() else "the adapter folder does not exist"
+    below = sorted(folder.glob(f"checkpoints/*/{_CONFIG}")) if folder.is_dir() else []
+    hint = f"Name the checkpoint: {below[-1].parent}" if below else "Name the checkpoint of a run, or a hub id"
+    return UserError(problem, hint=hint)
 
 
 def _not_below(name: str, folder: Path) -> UserError:

@@ -7,8 +7,9 @@ import inspect
 from importlib import metadata
 from typing import Any
 
+import torch
 from transformers import Trainer
-from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION
+from transformers.optimization import TYPE_TO_SCHEDULER_FUNCTION, get_scheduler
 
 from trainer.config import Recipe
 from trainer.engine.optimizers.create import is_made_here
@@ -23,6 +24,7 @@ _PACKAGES = {
     "stable_adamw": "torch-optimi",
 }
 _OF_BITSANDBYTES = ("8bit", "32bit", "bnb", "ademamix")
+_TRIED_STEPS = 16
 
 
 def check_optimizer(arguments: Any, model: Any, recipe: Recipe) -> None:
@@ -88,11 +90,36 @@ def _is_installed(package: str) -> bool:
 
 
 def check_schedule(arguments: Any) -> None:
-    """Refuse `lr_scheduler_kwargs` that the schedule does not know.
+    """Refuse `lr_scheduler_kwargs` that the schedule does not know, or cannot use, at whatever step that would be.
 
     Raises:
-        UserError: with the names that it does know.
+        UserError: with the names that it does know, or what it says about the values.
     """
+    _check_names_of_schedule(arguments)
+    if not arguments.lr_scheduler_kwargs:
+        return
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=arguments.learning_rate)
+    try:
+        schedule = get_scheduler(
+            arguments.lr_scheduler_type,
+            optimizer,
+            num_warmup_steps=_TRIED_STEPS // 4,
+            num_training_steps=_TRIED_STEPS,
+            scheduler_specific_kwargs=dict(arguments.lr_scheduler_kwargs),
+        )
+        for rate in getattr(schedule, "lr_lambdas", ()):
+            # A warmup would hide what goes wrong behind it.
+            for step in range(_TRIED_STEPS + 1):
+                rate(step)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise UserError(
+            f"the schedule {arguments.lr_scheduler_type.value} cannot use these settings: {_first_line(error)}",
+            field="lr_scheduler_kwargs",
+            value=dict(arguments.lr_scheduler_kwargs),
+        ) from error
+
+
+def _check_names_of_schedule(arguments: Any) -> None:
     known = inspect.signature(TYPE_TO_SCHEDULER_FUNCTION[arguments.lr_scheduler_type]).parameters
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
         return

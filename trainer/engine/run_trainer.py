@@ -14,6 +14,7 @@ from peft import PeftModel
 
 from trainer.config import Recipe
 from trainer.data.report import ReportBuilder
+from trainer.errors import UserError
 from trainer.model import pissa
 from trainer.model.restore import is_stored_as_it_is, restore_adapters, restore_weights
 from trainer.run import EvaluationEvent, MetricsEvent
@@ -34,6 +35,8 @@ from .token_counts import READ, REFUSED, CountingCollator, TokenMean, take_count
 
 _BAD_STEPS_IN_A_ROW = 5
 _DISK_FULL_RETRY_SECONDS = 5.0
+# What an evaluation reports beside its figures.
+_NO_FIGURES = ("runtime", "_per_second", "epoch", "num_tokens")
 
 
 class NotFinite(Exception):
@@ -231,6 +234,14 @@ class RunTrainer:
         self.control.should_evaluate = True
         nothing = torch.zeros((), device=self.args.device)
         super()._maybe_log_save_evaluate(nothing, None, self.model, None, self.state.epoch, None, time.time())  # type: ignore[misc]
+
+    def _determine_best_metric(self: Any, metrics: dict[str, float], trial: Any) -> bool:
+        """Whether this evaluation is the best so far. Raises: UserError when it has no such figure."""
+        name = self.args.metric_for_best_model
+        if name is not None and f"eval_{name.removeprefix('eval_')}" not in metrics:
+            hint = f"Choose {', '.join(each[5:] for each in metrics if not each.endswith(_NO_FIGURES))}."
+            raise UserError("no figure of the evaluation", field="metric_for_best_model", value=name, hint=hint)
+        return bool(super()._determine_best_metric(metrics, trial))  # type: ignore[misc]
 
     def _save_the_best(self: Any, step: int) -> None:
         """Where the best evaluation matters, its weights are kept, also between two scheduled saves."""

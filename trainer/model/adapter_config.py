@@ -61,7 +61,7 @@ def adapter_config(recipe: Recipe, model: Any) -> PeftConfig:
     values = {name: recipe.value(key) for name, key in PARAMETERS_OF_SETTINGS[method].items()}
     if method not in PROMPT_METHODS:
         values["target_modules"] = _targets(recipe, model)
-        values["modules_to_save"] = list(_whole_layers(recipe)) or None
+        values["modules_to_save"] = _existing_layers(recipe, model) or None
         if _trains_tied_weights(recipe, model):
             values |= _tying(method)
     values |= _own_settings(recipe, model)
@@ -119,6 +119,36 @@ def _targets(recipe: Recipe, model: Any) -> str | list[str]:
         except re.error as error:
             raise UserError(f"not a regular expression: {error}", field=field, value=named[0]) from error
         return named[0]
+    if missing := [name for name in named if not _is_there(name, model)] if named else [""]:
+        raise UserError(
+            "no layer of this model has such a name" if named else "names no layer",
+            field=field,
+            value=missing[0],
+            hint=f"Choose all, or among {', '.join(_linear_layers(model))}.",
+        )
+    return named
+
+
+def _is_there(name: str, model: Any) -> bool:
+    """Whether a layer has this name, or one that ends with it: as PEFT finds layers."""
+    return any(f".{full}".endswith(f".{name}") for full, _ in model.named_modules() if full)
+
+
+def _existing_layers(recipe: Recipe, model: Any) -> list[str]:
+    """The layers that are trained whole. PEFT passes over what is not there without a word.
+
+    Raises:
+        UserError: when the model has no layer of such a name.
+    """
+    for name in (named := _whole_layers(recipe)):
+        if not _is_there(name, model):
+            known = {full.split(".")[-2] for full, _ in model.named_parameters() if layer_of(full) is None}
+            raise UserError(
+                "no layer of this model has such a name",
+                field="additional_target",
+                value=name,
+                hint=f"Outside of the blocks there are {', '.join(sorted(known))}.",
+            )
     return named
 
 

@@ -6,6 +6,7 @@ Training, chat and merging all load adapters here, so that a chain of them means
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -197,8 +198,7 @@ def _new_adapter(model: Any, recipe: Recipe) -> Any:
         model = get_peft_model(model, config, autocast_adapter_dtype=not recipe.method.pure_bf16)
     except (ValueError, TypeError, RuntimeError, NotImplementedError, OSError) as error:
         said = first_line(error)
-        keys = PARAMETERS_OF_SETTINGS[method]
-        field = next((key for setting, key in keys.items() if setting in said), "method.finetuning_type")
+        field = _field_of(said, recipe)
         raise UserError(
             f"{method} cannot be put on this model: {said}", field=field.partition(".")[2], value=recipe.value(field)
         ) from error
@@ -208,3 +208,10 @@ def _new_adapter(model: Any, recipe: Recipe) -> Any:
         if recipe.lora.loftq_init:
             start_from_what_was_lost(model, recipe_model_folder(recipe))
     return model
+
+
+def _field_of(said: str, recipe: Recipe) -> str:
+    """The key that PEFT's complaint is about: one that it names, else what was given to PEFT as it is."""
+    keys = PARAMETERS_OF_SETTINGS[recipe.method.finetuning_type]
+    named = (key for setting, key in keys.items() if re.search(rf"\b{setting}\b", said))
+    return next(named, "method.adapter_kwargs" if recipe.method.adapter_kwargs else "method.finetuning_type")

@@ -124,6 +124,8 @@ def test_changes_are_listed_against_another_preset_and_against_the_defaults() ->
         ("run_name=1e5", "train.run_name", "1e5"),
         ("run_name=my run", "train.run_name", "my run"),
         ("dataset=a,b", "data.dataset", ["a", "b"]),
+        ("dataset=[a, b]", "data.dataset", ["a", "b"]),
+        ("lora_target=[qk]_proj", "lora.lora_target", ["[qk]_proj"]),
         ('dataset=["a", "b"]', "data.dataset", ["a", "b"]),
         ("sample_prompts=Hi, you", "train.sample_prompts", ["Hi, you"]),
         ("interleave_probs=0.3,0.7", "data.interleave_probs", [0.3, 0.7]),

@@ -72,6 +72,14 @@ def test_an_adapter_of_a_hub_is_fetched_only_when_asked(tmp_path: Path, monkeypa
             found(["me/pickled"], download=True)
 
 
+def test_a_folder_without_an_adapter_is_no_adapter(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the adapter folder does not exist"):
+        found([str(tmp_path / "none")])
+    checkpoint = make_adapter(tmp_path / "run" / "checkpoints" / "step-00000003")
+    with pytest.raises(UserError, match=f"holds no adapter.*Name the checkpoint: {checkpoint}"):
+        found([str(tmp_path / "run")])
+
+
 def test_the_preflight_tells(make_model: MakeModel, make_recipe: MakeRecipe, tmp_path: Path) -> None:
     recipe = make_recipe(make_model(), [dialogue("A", "B")])
     missing = {"model.adapter_name_or_path": ["one"], "model.adapter_folder": str(tmp_path / "none")}

@@ -142,6 +142,9 @@ def test_a_wrong_module_name_is_one_line_with_the_names_that_exist(runs: Trainin
     ("table", "values", "said"),
     [
         ("train", {"lr_scheduler_kwargs": {"bogus": 1}}, "lr_scheduler_kwargs = 'bogus'"),
+        ("train", {"lr_scheduler_kwargs": {"num_cycles": "x"}}, "lr_scheduler_kwargs = {'num_cycles': 'x'}"),
+        ("lora", {"lora_target": ["q_porj"]}, "lora_target = 'q_porj': no layer of this model has such a name. Choose"),
+        ("lora", {"additional_target": ["head"]}, "additional_target = 'head': no layer of this model has such a name"),
         ("train", {"optim_args": "eps=0.1"}, "optim_args = 'eps=0.1'"),
         ("train", {"optim": "stable_adamw"}, "optim = 'stable_adamw'"),
     ],
@@ -152,6 +155,15 @@ def test_settings_that_would_fail_or_do_nothing_are_refused_before_the_first_ste
     run = runs.create("refused", **{table: values})
     assert runs.train(run) == 1
     assert said in events_of(run, "end")[0].text
+    assert "Traceback" not in run.log_file.read_text()
+
+
+def test_a_best_figure_that_no_evaluation_has_is_one_line_with_those_that_exist(runs: TrainingRuns) -> None:
+    train = {"metric_for_best_model": "bogus", "eval_strategy": "steps", "eval_steps": 1}
+    run = runs.create("best", data={"val_size": 4.0}, train=train)
+    assert runs.train(run) == 1
+    text = events_of(run, "end")[0].text
+    assert "metric_for_best_model = 'bogus': no figure of the evaluation. Choose loss, entropy" in text
     assert "Traceback" not in run.log_file.read_text()
 
 

@@ -149,6 +149,7 @@ MESSAGES: dict[str, str] = {
     # adapters
     "adapter_setting_unknown": "adapter_kwargs: PEFT's {method} has no setting {name}: did you mean {detail}?",
     "adapter_setting_parameter": "adapter_kwargs: {name} of {method} is the parameter {detail}: set that one",
+    "adapter_setting_type": "adapter_kwargs: {name} does not fit {method}: expected {detail}",
     "adapter_setting_refused": "adapter_kwargs: {name} cannot be given to {method}: {detail}",
     "quantization_and_method": "finetuning_type {method} does not work with quantization_bit: choose lora, or remove "
     "quantization_bit",
@@ -208,6 +209,9 @@ MESSAGES: dict[str, str] = {
     "to be the same: set eval_strategy = {proposed}",
     "best_model_steps": "load_best_model_at_end needs save_steps ({saving}) to be a multiple of eval_steps "
     "({evaluation}): set save_steps = {proposed}",
+    "best_metric_unknown": "metric_for_best_model = {metric} is no figure of an evaluation in stage {stage}: choose "
+    "{known}",
+    "best_metric_needs_accuracy": "metric_for_best_model = {metric} is there only with compute_accuracy: turn it on",
     "best_without_evaluation": "{asked} needs evaluations, but eval_strategy is no: set eval_strategy = steps",
     "bf16_and_fp16": "bf16 and fp16 exclude each other: turn one off",
     "bf16_without_hardware": "bf16 is on, but the GPU has no bfloat16: use fp16",
@@ -222,6 +226,7 @@ MESSAGES: dict[str, str] = {
     "optimizer_base": "{used} works with optim = {allowed}, not with {optim}: choose one of them",
     "optimizer_replaced": "{used} is the optimizer, so that optim = {optim} is not used: leave it at adamw_torch",
     "optimizer_args_not_read": "{used} has settings of its own and does not read optim_args: remove it",
+    "optimizer_args_form": "optim_args = {value} is no list of settings: write name=value,name=value",
     "optimizer_does_not_read": "optim = {optim} has no {name}: it is not used",
     "optimizer_needs_targets": "optim = {optim} needs optim_target_modules in [trainer]: set it to the layers, or use "
     "adamw_torch",

@@ -153,6 +153,11 @@ def one_loss(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """DFT, ASFT and EAFT each are the loss."""
     keys = ("method.use_dft_loss", "method.use_asft_loss", "method.use_eaft_loss")
     yield from exclusive("losses_exclusive", recipe, keys)
+    smoothing = "trainer.label_smoothing_factor"
+    for key in keys:
+        if recipe.value(key) and recipe.trainer.get("label_smoothing_factor"):
+            first, second = key.partition(".")[2], smoothing.partition(".")[2]
+            yield error("losses_exclusive", key, smoothing, change={key: False}, first=first, second=second)
 
 
 def one_engine(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from trainer.config.finding import Finding
@@ -12,6 +13,7 @@ from trainer.config.rules.base import Rule, error, exclusive, warning
 from trainer.config.rules.sharding import is_zero3
 
 _WHOLE_WEIGHTS = ("galore.use_galore", "apollo.use_apollo", "badam.use_badam")
+_SETTING = re.compile(r"\w+\s*=\s*[^=\s]+")
 _ALL = (*_WHOLE_WEIGHTS, "method.use_adam_mini", "method.use_muon")
 # Those that do the arithmetic themselves; GaLore and BAdam hold the state of another one.
 _REPLACING = ("apollo.use_apollo", "method.use_adam_mini", "method.use_muon")
@@ -142,6 +144,13 @@ def badam_on_several_gpus(recipe: Recipe, hardware: Hardware | None) -> Iterator
         yield error("badam_and_several_gpus", *fields, change=change, mode=mode, gpus=hardware.gpu_count)
 
 
+def settings_in_text(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """`optim_args` is a list of settings in a text."""
+    text = recipe.train.optim_args
+    if text and not all(_SETTING.fullmatch(part.strip()) for part in text.split(",")):
+        yield error("optimizer_args_form", "train.optim_args", change={"train.optim_args": None}, value=text)
+
+
 def settings_of_adam(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """Betas and epsilon are there for optimizers like Adam."""
     optim = recipe.train.optim
@@ -165,5 +174,6 @@ OPTIMIZER_RULES: tuple[Rule, ...] = (
     whole_weights,
     updates_in_backward,
     badam_on_several_gpus,
+    settings_in_text,
     settings_of_adam,
 )

@@ -11,6 +11,7 @@ from trainer.config.rules.base import Rule, error, found, warning
 
 # Adam's update does not depend on the gradient's size, so that no model bears steps beyond this.
 _HIGHEST_SOUND_LEARNING_RATE = 0.1
+_FIGURES = dict.fromkeys(("pt", "sft"), ("loss", "entropy", "mean_token_accuracy"))
 
 
 def best_model(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -62,6 +63,27 @@ def _matching_steps(recipe: Recipe) -> Iterator[Finding]:
         evaluation=evaluation,
         proposed=proposed,
     )
+
+
+def best_metric(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """The figure that the best checkpoint is chosen by exists. Of pairs there are many, which the run checks itself."""
+    key, stage = "train.metric_for_best_model", recipe.method.stage
+    metric = recipe.train.metric_for_best_model
+    if metric is None or stage not in _FIGURES:
+        return
+    known = _FIGURES[stage]
+    # Of each data set by itself: `alpaca_loss`.
+    name = next((each for each in (*known, "accuracy") if _is_figure(metric, each)), None)
+    if name is None:
+        values = {"metric": metric, "stage": stage, "known": ", ".join(known)}
+        yield error("best_metric_unknown", key, "method.stage", change={key: "loss"}, **values)
+    elif name == "accuracy" and not recipe.method.compute_accuracy:
+        change: dict[str, object] = {"method.compute_accuracy": True} if stage == "sft" else {key: "loss"}
+        yield error("best_metric_needs_accuracy", key, "method.compute_accuracy", change=change, metric=metric)
+
+
+def _is_figure(metric: str, name: str) -> bool:
+    return metric.removeprefix("eval_") == name or metric.endswith(f"_{name}")
 
 
 def precision(recipe: Recipe, hardware: Hardware | None) -> Iterator[Finding]:
@@ -182,6 +204,7 @@ def loader_processes(recipe: Recipe, hardware: Hardware | None) -> Iterator[Find
 
 TRAINING_RULES: tuple[Rule, ...] = (
     best_model,
+    best_metric,
     precision,
     length_and_warmup,
     schedule,

@@ -1,5 +1,6 @@
 """What all tables have in common: strict types, no unknown keys, help from docstrings. Not for any field."""
 
+import re
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -29,8 +30,14 @@ class Table(BaseModel):
     """Where nothing of the table will act: the name of the rule that says why."""
 
 
+# A TOML list whose quotes the shell has eaten: `[a,b]`; not the `[qk]_proj` of a regular expression.
+_UNQUOTED_LIST = re.compile(r"\[([^\[\]]*)\]")
+
+
 def _split_commas(value: object) -> object:
     if isinstance(value, str):
+        unquoted = _UNQUOTED_LIST.fullmatch(value.strip())
+        value = value if unquoted is None else unquoted.group(1)
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 

@@ -99,7 +99,7 @@ def estimate_memory(
     try:
         whole, in_layers = _of_all_layers(measured, kinds, few)
         is_formula = False
-    except (RuntimeError, NotImplementedError, TypeError, AttributeError, KeyError, IndexError):
+    except (RuntimeError, TypeError, AttributeError, LookupError, ValueError, OSError):
         # Some operations have no fake form: kernels for one device, ways through the model that depend on values.
         whole, in_layers = closed_form(recipe, config, batch=batch, checkpointing=checkpointing, is_gpu=is_gpu), 0
         is_formula = True

@@ -26,6 +26,16 @@ ADAPTER_CASES: tuple[Case, ...] = (
         method__adapter_kwargs={"init_lora_weights": "olora"},
     ),
     case(
+        "adapter_setting_type",
+        "adapter_kwargs: rank_pattern = 'q_proj' does not fit lora: expected dict",
+        method__adapter_kwargs={"rank_pattern": "q_proj", "lora_bias": True, "layers_to_transform": [0]},
+    ),
+    case(
+        "adapter_setting_type",
+        "adapter_kwargs: layers_to_transform = 'last' does not fit lora: expected list[int] or int",
+        method__adapter_kwargs={"layers_to_transform": "last"},
+    ),
+    case(
         "quantization_and_method",
         "finetuning_type lokr does not work with quantization_bit",
         quantization__quantization_bit=4,

@@ -141,6 +141,12 @@ METHOD_CASES: tuple[Case, ...] = (
         method__use_eaft_loss=True,
     ),
     case(
+        "losses_exclusive",
+        "use_dft_loss and label_smoothing_factor both replace the loss",
+        method__use_dft_loss=True,
+        trainer__label_smoothing_factor=0.1,
+    ),
+    case(
         "engines_exclusive",
         "use_mca and use_hyper_parallel both replace the training engine",
         method__use_mca=True,

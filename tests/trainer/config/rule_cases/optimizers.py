@@ -83,6 +83,11 @@ OPTIMIZER_CASES: tuple[Case, ...] = (
         train__optim="sgd",
     ),
     case(
+        "optimizer_args_form",
+        "optim_args = rank is no list of settings: write name=value,name=value",
+        train__optim_args="rank",
+    ),
+    case(
         "optimizer_args_not_read",
         "use_adam_mini has settings of its own",
         method__use_adam_mini=True,

@@ -90,6 +90,16 @@ TRAINING_CASES: tuple[Case, ...] = (
         method__early_stopping_steps=3,
     ),
     case("best_without_evaluation", "save_strategy needs evaluations", train__save_strategy="best"),
+    case(
+        "best_metric_unknown",
+        "metric_for_best_model = bleu is no figure of an evaluation in stage sft: choose loss, entropy",
+        train__metric_for_best_model="bleu",
+    ),
+    case(
+        "best_metric_needs_accuracy",
+        "metric_for_best_model = eval_accuracy is there only with compute_accuracy",
+        train__metric_for_best_model="eval_accuracy",
+    ),
     case("bf16_and_fp16", "bf16 and fp16 exclude each other", train__bf16=True, train__fp16=True),
     case("bf16_without_hardware", "the GPU has no bfloat16: use fp16", OLD_GPU, train__bf16=True),
     case("bf16_on_processor", "bf16 is on without a GPU", PROCESSOR, train__bf16=True),
