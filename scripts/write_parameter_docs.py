@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from trainer.config import Condition, Parameter, parameters
+from trainer.config import Condition, Parameter, exceptions, parameters
 from trainer.config.parameter import tables
 from trainer.config.rules import MESSAGES
 from trainer.config.spellings import OLDER_NAMES, SECRETS
@@ -55,6 +55,8 @@ def _row(each: Parameter) -> str:
 
 def _condition(condition: Condition) -> str:
     name = condition.key.partition(".")[2]
+    if but := exceptions(condition):
+        return f"`{name}` other than " + " or ".join(map(_toml, but))
     return f"`{name}` " + " or ".join(_toml(value) for value in condition.values)
 
 

@@ -9,7 +9,7 @@ import pytest
 from trainer.config import Finding, Hardware, Recipe, load_preset, parameter, parameters, save_preset
 from tui.forms.entry import EntryError, entry_text, expectation, parse_entry, shown_text, toml_text
 from tui.forms.explain import explain
-from tui.forms.lines import Mood, lines_of
+from tui.forms.lines import Mood, conditions_text, lines_of
 from tui.forms.model import FormModel
 from tui.forms.preflight import findings_of_answer, rows_of_findings
 from tui.forms.review import review
@@ -370,3 +370,8 @@ def test_a_change_that_brings_up_another_is_followed_through(demo: FormModel) ->
     assert demo.proposed_changes() == {}
     demo.undo()
     assert demo.value("train.bf16") is True
+
+
+def test_long_conditions_name_their_exceptions() -> None:
+    assert conditions_text(parameter("lora.lora_rank").form.when).startswith("finetuning_type = lora | ")
+    assert conditions_text(parameter("lora.create_new_adapter").form.when) == "finetuning_type not oft | freeze | full"

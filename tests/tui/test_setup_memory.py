@@ -16,6 +16,7 @@ from trainer.config import Finding
 from tui.app import TrimtabApp
 from tui.inspect_client import InspectClient
 from tui.screens.setup import SetupScreen
+from tui.widgets.dialogs import ChoiceDialog
 from tui.widgets.form import Form
 
 WORKER = (sys.executable, str(Path(__file__).with_name("fake_inspect_worker.py")))
@@ -153,3 +154,16 @@ async def test_the_worker_ends_with_the_cockpit() -> None:
         assert worker is not None
         assert worker.alive
     assert not worker.alive
+
+
+async def test_a_narrow_window_shows_errors_first_and_the_key_to_start_and_keeps_its_keys_behind_a_dialog() -> None:
+    async with setup_open((80, 24)) as (setup, pilot):
+        set_rows(setup, 16)
+        set_value(setup, "data.dataset", [])
+        await until(pilot, lambda: " errors: " in screen_text(pilot.app))
+        *_, said, keys = screen_text(pilot.app).rstrip().splitlines()
+        assert said.startswith(" errors: ")
+        assert keys.startswith(" ^r ")
+        await pilot.press("m")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ChoiceDialog))
+        assert screen_text(pilot.app).rstrip().splitlines()[-1] == keys

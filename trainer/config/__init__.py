@@ -9,7 +9,7 @@ from trainer.config.form import Condition, Form
 from trainer.config.hardware import Hardware
 from trainer.config.locations import resolve_dataset_dir, resolve_model_path
 from trainer.config.overrides import apply_overrides, parse_value
-from trainer.config.parameter import Parameter, applies, parameter, parameters
+from trainer.config.parameter import Parameter, applies, exceptions, parameter, parameters
 from trainer.config.presets import Change, Preset, PresetInfo, delete_preset, list_presets, load_preset, save_preset
 from trainer.config.problems import PresetErrors
 from trainer.config.recipe import Recipe
@@ -35,6 +35,7 @@ __all__ = [
     "as_user_error",
     "check",
     "delete_preset",
+    "exceptions",
     "list_presets",
     "load_preset",
     "parameter",

@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import annotated_types
 from pydantic.fields import FieldInfo
 
-from trainer.config.form import Form
+from trainer.config.form import Condition, Form
 from trainer.config.recipe import Recipe
 from trainer.config.tables.base import Table
 from trainer.errors import UserError
@@ -24,6 +24,8 @@ Kind = Literal["bool", "int", "float", "text", "choice", "list", "any"]
 
 # For `key=value` without a table, where two tables have the name: the one that people mean.
 _FIRST_TABLES = {"additional_target": "lora", "create_new_adapter": "lora", "seed": "train"}
+# A condition with more values than this is told by its exceptions, if these are fewer.
+_MANY = 3
 _WORDS: dict[str, str] = {"bool": "true or false", "int": "a whole number", "float": "a number", "text": "text"}
 
 
@@ -124,6 +126,13 @@ def near_hint(name: str, table: str | None = None) -> str | None:
 def applies(parameter: Parameter, recipe: Recipe) -> bool:
     """Whether the parameter means anything with the other values of the recipe."""
     return all(recipe.value(condition.key) in condition.values for condition in parameter.form.when)
+
+
+def exceptions(condition: Condition) -> tuple[str, ...]:
+    """The choices under which a condition does not hold, where naming these is shorter; else none."""
+    kept = {str(value) for value in condition.values}
+    others = tuple(choice for choice in _by_key()[condition.key].choices if choice not in kept)
+    return others if len(kept) > _MANY and len(others) < len(kept) else ()
 
 
 def _parameter(table: str, model: type[Table], name: str, field: FieldInfo, text: str) -> Parameter:

@@ -10,16 +10,17 @@ import json
 import subprocess
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tomlkit
 
-from trainer.config import Hardware, Recipe, load_preset, resolve
+from trainer.config import Finding, Hardware, Recipe, load_preset, resolve
 from trainer.data import preflight
 from trainer.errors import UserError
 from tui.commands import output
 from tui.forms.entry import toml_text
+from tui.forms.explain import finding_text
 from tui.forms.outlook import PARTS, Forecast, Outlook, forecast, outlook
 from tui.forms.preflight import DataSize, size_of_findings
 from tui.forms.summary import RunPlan, plan_of
@@ -35,7 +36,8 @@ _GIBI = 2**30
 def estimate(arguments: Namespace) -> int:
     """Print memory by part, verdict, steps, disk, time and price; exit 1 when it does not fit."""
     recipe = resolve(load_preset(arguments.preset, arguments.settings).recipe, Hardware.detect()).recipe
-    data = size_of_findings(preflight(recipe))
+    findings = preflight(recipe)
+    data = size_of_findings(findings)
     found = ask_worker(recipe, data.longest)
     seen = outlook(found)
     planned = plan_of(recipe, data.rows, data.tokens)
@@ -44,7 +46,7 @@ def estimate(arguments: Namespace) -> int:
         output.print_json({**found, **_forecast_json(planned, data, told)})
     else:
         _print_memory(seen)
-        _print_forecast(planned, seen, told)
+        _print_forecast(planned, seen, told, _unread(findings, data))
     return 1 if seen.verdict == "no" else 0
 
 
@@ -118,8 +120,18 @@ def _print_memory(seen: Outlook) -> None:
         print(text("estimate.no_way"))
 
 
-def _print_forecast(planned: RunPlan, seen: Outlook, told: Forecast) -> None:
+def _unread(findings: Sequence[Finding], data: DataSize) -> str:
+    """Why the rows are not known; empty when they are."""
+    if data.rows is not None:
+        return ""
+    problem = next((finding_text(each) for each in findings if each.severity == "error"), "")
+    return text("estimate.rows_unknown", problem=problem) if problem else text("setup.plan_unknown")
+
+
+def _print_forecast(planned: RunPlan, seen: Outlook, told: Forecast, unread: str) -> None:
     facts = output.Facts()
+    if unread:
+        facts.add(text("setup.plan_rows"), unread)
     if planned.steps is not None:
         facts.add(text("setup.plan_steps"), count(planned.steps))
     if planned.tokens is not None:

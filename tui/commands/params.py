@@ -7,6 +7,8 @@ from argparse import Namespace
 from trainer.config import Parameter, parameter, parameters
 from tui.commands import output
 from tui.forms.entry import shown_text, toml_text
+from tui.forms.explain import takes_text
+from tui.forms.lines import conditions_text
 from tui.forms.refusals import unavailable_text
 from tui.locale import find, language, text
 
@@ -48,10 +50,8 @@ def _print_table(chosen: tuple[Parameter, ...]) -> None:
 def _print_one(one: Parameter) -> None:
     width = min(output.terminal_width(), 100)
     print(output.paint(one.key, "bold"))
-    facts = [text("command_line.params_type", type=one.type_text, default=_default(one))]
-    if one.form.unit:
-        facts.append(text("command_line.params_unit", unit=one.form.unit))
-    for line in output.wrap(", ".join(facts), width - 2):
+    facts = text("command_line.params_type", type=takes_text(one), default=_default(one))
+    for line in output.wrap(facts, width - 2):
         print("  " + line)
     print()
     for paragraph in help_of(one).strip().split("\n\n"):
@@ -60,11 +60,7 @@ def _print_one(one: Parameter) -> None:
     print()
     notes = []
     if one.form.when:
-        conditions = "; ".join(
-            f"{condition.key} = {' | '.join(shown_text(value) for value in condition.values)}"
-            for condition in one.form.when
-        )
-        notes.append(text("command_line.params_when", conditions=conditions))
+        notes.append(text("command_line.params_when", conditions=conditions_text(one.form.when)))
     notes.append(text(f"command_line.params_tier_{one.form.tier}"))
     if one.form.live:
         notes.append(text("command_line.params_live"))

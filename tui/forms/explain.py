@@ -29,7 +29,7 @@ class Explanation:
 def explain(model: FormModel, key: str) -> Explanation:
     """Everything about one field."""
     one = parameter(key)
-    facts = [(text("setup.fact_takes"), _takes(one)), (text("setup.fact_default"), _default(one))]
+    facts = [(text("setup.fact_takes"), takes_text(one)), (text("setup.fact_default"), _default(one))]
     base = model.base(key)
     if base != one.default:
         facts.append((text("setup.fact_preset"), shown_text(base)))
@@ -51,6 +51,16 @@ def help_text(one: Parameter) -> str:
     return translated or " ".join(one.help.split())
 
 
+def takes_text(one: Parameter) -> str:
+    """What a parameter may be, with its limits and unit: `an integer from 1 to 4096 (steps), or not set`."""
+    words = expectation(one)
+    prefix = text("setup.expected_prefix")
+    words = words.removeprefix(prefix)
+    unit = f" ({unit_text(one.form.unit)})" if one.form.unit else ""
+    unset = f", {text('setup.or_unset')}" if one.optional else ""
+    return f"{words}{unit}{unset}"
+
+
 def finding_text(finding: Finding) -> str:
     """A finding's sentence in the language in force: the catalogue's under its id, else the definition's English."""
     return grouped(localized(finding.id, finding.values, finding.text))
@@ -59,15 +69,6 @@ def finding_text(finding: Finding) -> str:
 def change_text(finding: Finding) -> str:
     """`bf16 = false, fp16 = true`: the change that a finding proposes; empty when it proposes none."""
     return ", ".join(f"{key.split('.')[-1]} = {shown_text(value)}" for key, value in finding.change.items())
-
-
-def _takes(one: Parameter) -> str:
-    words = expectation(one)
-    prefix = text("setup.expected_prefix")
-    words = words.removeprefix(prefix)
-    unit = f" ({unit_text(one.form.unit)})" if one.form.unit else ""
-    unset = f", {text('setup.or_unset')}" if one.optional else ""
-    return f"{words}{unit}{unset}"
 
 
 def _default(one: Parameter) -> str:

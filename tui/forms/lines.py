@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from trainer.config import Condition, Parameter
+from trainer.config import Condition, Parameter, exceptions
 from tui.forms.entry import shown_text
 from tui.forms.model import FormModel
 from tui.forms.refusals import unavailable_text, unavailable_word
 from tui.forms.sections import Row
+from tui.forms.summary import short_name
 from tui.locale import find, text
 
 
@@ -68,11 +69,14 @@ def closed_reason(model: FormModel, one: Parameter) -> str:
 
 
 def conditions_text(conditions: tuple[Condition, ...]) -> str:
-    """`finetuning_type = lora`, `stage = dpo | kto`: the conditions of a field in one line."""
-    return ", ".join(
-        f"{condition.key.split('.')[-1]} = {' | '.join(shown_text(value) for value in condition.values)}"
-        for condition in conditions
-    )
+    """A field's conditions in one line: `finetuning_type = lora, stage = dpo | kto`, `finetuning_type not full`."""
+    return ", ".join(map(_condition_text, conditions))
+
+
+def _condition_text(condition: Condition) -> str:
+    but = exceptions(condition)
+    values = " | ".join(shown_text(value) for value in but or condition.values)
+    return text("setup.condition_not" if but else "setup.condition", name=short_name(condition.key), values=values)
 
 
 def _line(model: FormModel, row: Row, severities: dict[str, str]) -> Line:

@@ -29,9 +29,9 @@ def plan_facts(plan: RunPlan, run_name: str) -> list[tuple[str, str]]:
     return facts
 
 
-def plan_line(plan: RunPlan, run_name: str, memory: str = "") -> str:
-    """The same in one line, with the verdict about the memory: what is not known is left out."""
-    parts = [run_name, *([memory] if memory else [])]
+def plan_parts(plan: RunPlan, run_name: str) -> list[str]:
+    """The same for one line, the most wanted first: what is not known is left out."""
+    parts = [run_name]
     if plan.steps is not None:
         parts.append(f"{plan.steps:,} {text('setup.plan_steps')}")
     if plan.epochs is not None:
@@ -39,7 +39,7 @@ def plan_line(plan: RunPlan, run_name: str, memory: str = "") -> str:
     parts.append(f"{text('setup.plan_batch')} {plan.effective_batch}")
     if plan.saves is not None:
         parts.append(f"{text('setup.plan_saves')} {plan.saves}")
-    return " · ".join(parts)
+    return parts
 
 
 def _count(number: int | None, unknown: str) -> str:

@@ -29,6 +29,8 @@ class CockpitScreen(Screen[None]):
     """One of the numbered screens."""
 
     area: ClassVar[str] = "common"
+    main_action: ClassVar[str] = ""
+    """The action whose key comes first in the line of keys, so that a narrow window shows it too."""
     _shown_pending = False
 
     # The key line is ours, and a click must not maximise panes behind the screen's back.
@@ -45,7 +47,7 @@ class CockpitScreen(Screen[None]):
         yield TopBar(self.area)
         with Container(id="body"):
             yield from self.compose_body()
-        yield KeyBar()
+        yield KeyBar(self.main_action)
 
     def compose_body(self) -> ComposeResult:
         """The widgets between the bar on top and the line of keys."""

@@ -57,6 +57,7 @@ class SetupScreen(CockpitScreen):
     """The form over a preset."""
 
     area: ClassVar[str] = "setup"
+    main_action: ClassVar[str] = "review"
     CSS_PATH = "../theme/setup.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - Textual's own declaration
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -6,7 +6,7 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from textual import events
 from textual.binding import Binding
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -61,10 +61,14 @@ def shown_bindings(screen: Screen[object]) -> list[Binding]:
 
 
 class KeyBar(Widget):
-    """One row of `key what-it-does` pairs."""
+    """One row of `key what-it-does` pairs; that of `main`, the screen's most wanted action, comes first."""
 
     _hints: list[tuple[str, str, str]] = []  # noqa: RUF012 - replaced, never changed in place
     _ends: list[tuple[int, int, str]] = []  # noqa: RUF012
+
+    def __init__(self, main: str = "") -> None:
+        super().__init__()
+        self._main = main
 
     def on_mount(self) -> None:
         """Follow the focus: other keys work in other places."""
@@ -72,10 +76,11 @@ class KeyBar(Widget):
         self.update_texts()
 
     def update_texts(self) -> None:
-        """Look the keys up again; draws only when they changed."""
-        if not self.is_attached:
+        """Look the keys up again; draws only when they changed. Behind a dialog they stay: none of them works there."""
+        if not self.is_attached or isinstance(self.app.screen, ModalScreen):
             return
         hints = [(key_name(b.key), description(b), b.action) for b in shown_bindings(self.screen)]
+        hints.sort(key=lambda hint: hint[2] != self._main)
         if hints != self._hints:
             self._hints = hints
             self.refresh()

@@ -12,7 +12,7 @@ from textual.widgets import Static
 
 from tui.forms.outlook import Outlook, forecast
 from tui.forms.outlook_texts import bar, facts, legend, verdict_text
-from tui.forms.plan_texts import plan_facts, plan_line
+from tui.forms.plan_texts import plan_facts, plan_parts
 from tui.forms.summary import RunPlan
 from tui.locale import text
 from tui.widgets.component_style import component_style
@@ -20,6 +20,7 @@ from tui.widgets.measures import size
 
 _LEGEND = 6
 """Parts that are named: the largest."""
+_BETWEEN = " · "
 
 
 @dataclass(frozen=True)
@@ -55,23 +56,36 @@ class PlanPane(Static):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id, markup=False)
         self.compact = False
+        self._planned: Planned | None = None
+
+    def on_resize(self) -> None:
+        """Line and bar follow the width."""
+        if self._planned is not None:
+            self.show(self._planned)
 
     def show(self, planned: Planned) -> None:
         """Show another plan."""
+        self._planned = planned
         self.update(self._line(planned) if self.compact else self._block(planned))
 
     def _line(self, planned: Planned) -> Text:
-        line = Text(no_wrap=True, overflow="ellipsis")
         seen = planned.outlook
-        memory = "" if seen is None else verdict_text(seen)
-        line.append(" ")
-        if seen is not None and seen.verdict != "fits":
-            line.append(f"! {memory}", style=self._verdict_style(seen))
-            line.append(f" m: {text('setup.key_memory')} · " if seen.ways_out else " · ", style=self._part("label"))
-            memory = ""
-        line.append(plan_line(planned.plan, planned.run_name, memory), style=self._part("label"))
+        parts: list[tuple[str, Style]] = []
         if planned.errors:
-            line.append(f"  {text('setup.errors', count=planned.errors)}", style=self._part("error"))
+            parts.append((text("setup.errors", count=planned.errors), self._part("error")))
+        told = plan_parts(planned.plan, planned.run_name)
+        if seen is not None and seen.verdict == "fits":
+            told.insert(1, verdict_text(seen))
+        elif seen is not None:
+            parts.append((f"! {verdict_text(seen)}", self._verdict_style(seen)))
+            told[:0] = [f"m: {text('setup.key_memory')}"] if seen.ways_out else []
+        line = Text(" ", no_wrap=True, overflow="ellipsis")
+        for words, style in [*parts, *((words, self._part("label")) for words in told)]:
+            if line.cell_len > 1:
+                if line.cell_len + len(_BETWEEN) + cell_len(words) > self.size.width:
+                    break
+                line.append(_BETWEEN, style=self._part("label"))
+            line.append(words, style=style)
         return line
 
     def _block(self, planned: Planned) -> Text:
@@ -107,7 +121,7 @@ class PlanPane(Static):
         words.append("\n")
         words.append(f"{verdict_text(seen)}\n", style=self._verdict_style(seen))
         named = [f"{letters} {size(seen.parts[part])}" for part, letters in legend(seen)[:_LEGEND]]
-        if seen.device.used and seen.device.is_gpu:
+        if seen.device.used:
             named.append(text("estimate.others", size=size(seen.device.used)))
         column = max(map(cell_len, named), default=0) + 2
         each = max(1, (width + 2) // column)

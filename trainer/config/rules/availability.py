@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from trainer.config.finding import Finding
 from trainer.config.form import Condition
 from trainer.config.hardware import Hardware
-from trainer.config.parameter import Parameter, parameters
+from trainer.config.parameter import Parameter, exceptions, parameters
 from trainer.config.recipe import Recipe
 from trainer.config.rules.base import Rule, error, found
 
@@ -51,15 +51,16 @@ def _other_stage(each: Parameter, recipe: Recipe, stages: Condition) -> Finding:
 
 
 def _switched_off(each: Parameter, condition: Condition) -> Finding:
+    but = exceptions(condition)
     return found(
-        "has_no_effect",
+        "has_no_effect_with" if but else "has_no_effect",
         "info",
         each.key,
         condition.key,
         change={each.key: each.default},
         name=each.name,
         condition_name=condition.key.partition(".")[2],
-        condition_values=" or ".join(_shown(value) for value in condition.values),
+        condition_values=" or ".join(_shown(value) for value in but or condition.values),
     )
 
 

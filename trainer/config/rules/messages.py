@@ -16,6 +16,7 @@ MESSAGES: dict[str, str] = {
     "choice_not_available_yet": "{name} = {value} is not available yet: choose {available}",
     "does_not_apply_to_stage": "{name} does not apply to stage {stage}: remove it or choose stage {stages}",
     "has_no_effect": "{name} has no effect unless {condition_name} is {condition_values}",
+    "has_no_effect_with": "{name} has no effect where {condition_name} is {condition_values}",
     # data
     "no_model": "model_name_or_path is not set: name the model to tune",
     "no_dataset": "dataset is empty but do_train is on: name the data to train on",

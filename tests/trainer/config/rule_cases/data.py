@@ -30,6 +30,12 @@ DATA_CASES: tuple[Case, ...] = (
         method__finetuning_type="full",
         lora__lora_rank=16,
     ),
+    case(
+        "has_no_effect_with",
+        "create_new_adapter has no effect where finetuning_type is ",
+        method__finetuning_type="full",
+        lora__create_new_adapter=True,
+    ),
     case("no_model", "model_name_or_path is not set", model__model_name_or_path=None),
     case("no_dataset", "dataset is empty but do_train is on", data__dataset=[]),
     case("nothing_to_do", "do_train, do_eval and do_predict are all off", train__do_train=False),
