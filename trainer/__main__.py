@@ -25,6 +25,8 @@ def main(argv: list[str] | None = None) -> int:
     verbs.add_parser("score", help="a reward model, a prompt and answers as JSON on stdin, their numbers on stdout")
     verbs.add_parser("inspect", help="answer requests for estimates, JSON lines on stdin and stdout")
     verbs.add_parser("estimate", help="a resolved recipe as TOML on stdin, its memory as JSON on stdout")
+    lead = verbs.add_parser("pipeline", help="start the steps of a pipeline one after the other")
+    lead.add_argument("record", type=Path)
     verbs.add_parser("expand", help="a model, a new folder and a number as JSON on stdin, the new blocks on stdout")
     arguments = parser.parse_args(argv)
     hide_hub_kernels()
@@ -32,6 +34,8 @@ def main(argv: list[str] | None = None) -> int:
         from trainer.training import train as run_training
 
         return run_training(arguments.run, resume=arguments.resume)
+    if arguments.verb == "pipeline":
+        return _lead(arguments.record)
     if arguments.verb == "chat":
         from trainer.chat.worker import serve as serve_chat
 
@@ -51,6 +55,17 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.verb == "expand":
         return _expand()
     return _preflight()
+
+
+def _lead(record: Path) -> int:
+    from trainer.errors import UserError
+    from trainer.run.pipeline import lead
+
+    try:
+        return lead(record)
+    except UserError as error:
+        print(error, flush=True)
+        return 1
 
 
 def _estimate() -> int:

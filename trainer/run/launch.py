@@ -40,24 +40,13 @@ def launch(run: RunDirectory, *, resume: bool = False, program: Sequence[str] = 
             f"run {run.name} is finished: there is nothing to go on with",
             hint="Start a new run with more steps; resume_from_checkpoint takes up its newest checkpoint",
         )
-    command = [*_IGNORE_HANGUP, *program, str(run.path), *(["--resume"] if resume else [])]
+    command = [*program, str(run.path), *(["--resume"] if resume else [])]
     folder = Path(run.identity().working_folder)
     try:
         # A trainer that has said its end may still be writing its last status: it must not come after ours.
         with RunLock(run, patience=_ENDING_SECONDS):
             write_launch_status(run)
-        with open(run.log_file, "ab", opener=_private) as log:
-            child = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                close_fds=True,
-                umask=0o077,
-                cwd=folder if folder.is_dir() else None,
-                env=_environment(run),
-            )
+        child = detached(command, run.log_file, folder, TRIMTAB_RUN_DIRECTORY=str(run.path))
         status = read_status(run)
         if status is not None and status.pid == 0:
             write_launch_status(run, process=identify(child.pid))
@@ -70,14 +59,33 @@ def launch(run: RunDirectory, *, resume: bool = False, program: Sequence[str] = 
     return child.pid
 
 
+def detached(program: Sequence[str], log: Path, folder: Path, **environment: str) -> subprocess.Popen[bytes]:
+    """Start a program that nothing reaches which happens to this process; its output goes to `log`.
+
+    Raises:
+        OSError: when it cannot be started.
+    """
+    with open(log, "ab", opener=_private) as output:
+        return subprocess.Popen(
+            [*_IGNORE_HANGUP, *program],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            close_fds=True,
+            umask=0o077,
+            cwd=folder if folder.is_dir() else None,
+            env={**_environment(), **environment},
+        )
+
+
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_CLOEXEC, 0o600)
 
 
-def _environment(run: RunDirectory) -> dict[str, str]:
+def _environment() -> dict[str, str]:
     environment = dict(os.environ)
     environment.update(
-        TRIMTAB_RUN_DIRECTORY=str(run.path),
         PYTHONUNBUFFERED="1",
         HF_HUB_DISABLE_TELEMETRY="1",
         TRL_EXPERIMENTAL_SILENCE="1",

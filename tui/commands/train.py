@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from trainer.config.pipeline import is_pipeline
 from trainer.errors import UserError
 from trainer.run import (
     RunDirectory,
@@ -20,6 +21,7 @@ from trainer.run import (
     list_runs,
     run_place,
 )
+from trainer.run.pipeline import find_pipeline
 from trainer.run.process import is_alive
 from tui.commands import output
 from tui.locale import text
@@ -28,7 +30,13 @@ USAGE_EXIT = 2
 
 
 def train(arguments: Namespace) -> int:
-    """Start a run from a preset and follow it."""
+    """Start a run from a preset, or the runs of a pipeline, and follow it."""
+    if is_pipeline(Path(arguments.preset)):
+        from tui.commands.pipeline import train_pipeline
+
+        if arguments.settings:
+            raise UserError(text("command_line.pipeline_settings"), field=arguments.settings[0])
+        return train_pipeline(Path(arguments.preset), name=arguments.name, detach=arguments.detach)
     run = start_run(arguments.preset, arguments.settings, name=arguments.name)
     if run is None:
         return USAGE_EXIT
@@ -79,7 +87,11 @@ def warn_of_others(run: RunDirectory | None = None) -> None:
 
 
 def resume(arguments: Namespace) -> int:
-    """Go on with a run from its newest whole checkpoint."""
+    """Go on with a run from its newest whole checkpoint, or with a pipeline where it was."""
+    if (pipeline := find_pipeline(arguments.run)) is not None:
+        from tui.commands.pipeline import lead_and_follow
+
+        return lead_and_follow(pipeline, detach=arguments.detach)
     run = find_run(arguments.run)
     if run.state().alive:
         raise UserError(
