@@ -41,6 +41,12 @@ FINDING_TEXTS: dict[str, str] = {
     "and this machine has {memory} GB of memory and no GPU; choose a smaller model or a machine with a GPU",
     "model_slow_on_processor": "{model} has {billions} billion parameters and there is no GPU: training on the CPU "
     "will be very slow, and its weights alone need about {needed} GB of memory; choose a smaller model",
+    "warmup_beyond_the_run": "warmup_steps = {warmup} is not shorter than the run, which has {steps} "
+    "{steps:step|steps} with num_train_epochs: the learning rate would never be reached; set warmup_steps = {proposed}",
+    "model_part_unknown": "{field} = {part}: no weight of the model has such a name; there is {known}",
+    "freeze_layers_missing": "freeze_trainable_layers = {wanted}: the model has {layers} {layers:layer|layers}: "
+    "expected a number from 1 to {layers}, or from -{layers} to -1",
+    "badam_block_missing": "badam_start_block = {block}: expected a number from 0 to {last}",
     "data_unreadable": "{problem}",
     "data_bad_rows": "{places}: {example} ({count} of {rows} {rows:row|rows}). {hint}",
     "data_bad_rows_skipped": "{places}: {example} ({count} of {rows} {rows:row|rows} left out). {hint}",

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from trainer.config import Finding, Recipe
 from trainer.data.findings import finding
@@ -56,12 +57,20 @@ def _parameters(recipe: Recipe) -> float:
 def parameters_in_file(file: Path) -> int:
     """The sum of the shapes in the head of a safetensors file; the weights themselves are not read."""
     try:
+        return sum(math.prod(tensor["shape"]) for tensor in read_head(file).values())
+    except (KeyError, TypeError):
+        return 0  # what is wrong with it is told where it is loaded
+
+
+def read_head(file: Path) -> dict[str, Any]:
+    """What the head of a safetensors file says of each tensor, by its name; nothing where it cannot be read."""
+    try:
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             head = json.loads(stream.read(length)) if length < _LONGEST_HEADER else {}
-        return sum(math.prod(tensor["shape"]) for key, tensor in head.items() if key != "__metadata__")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return 0  # what is wrong with it is told where it is loaded
+        return {name: tensor for name, tensor in head.items() if name != "__metadata__"}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def _memory() -> int:

@@ -3,6 +3,8 @@ tells (`trainer.config.check`)."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from trainer.config import Finding, Hardware, Recipe
@@ -14,6 +16,7 @@ from trainer.data.encode import missing_template
 from trainer.data.findings import finding
 from trainer.data.model_files import check_model_files
 from trainer.data.model_folder import find_model_folder, recipe_hub_model
+from trainer.data.model_parts import unknown_parts
 from trainer.data.model_quantization import stored_quantization_findings
 from trainer.data.model_size import large_for_processor
 from trainer.data.pipeline import PipelineOptions
@@ -40,6 +43,7 @@ def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5)
     tokenizer = _tokenizer(recipe, findings)
     if tokenizer is not None:
         findings += stored_quantization_findings(recipe, tokenizer.folder)
+        findings += unknown_parts(recipe, tokenizer.folder)
     if not Hardware.detect().cuda:
         findings += large_for_processor(recipe)
     options = PipelineOptions.of(recipe, limit_rows=limit_rows).for_check(seconds)
@@ -58,7 +62,22 @@ def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5)
         longest = max((length for report in reports for length in report.used_by_length), default=0)
         summary = finding("data_rows", "info", "data.dataset", train_rows=rows - held, tokens=tokens, longest=longest)
         findings += nothing_left_by_val_size(recipe, reports) or [summary]
+        findings += _warmup_beyond_the_run(recipe, rows - held)
     return findings
+
+
+def _warmup_beyond_the_run(recipe: Recipe, rows: int) -> Iterator[Finding]:
+    """An error for a warmup that ends after the epochs do; without `max_steps` only the data tell how long they are."""
+    train, data = recipe.train, recipe.data
+    if train.max_steps > 0 or data.packing or data.neat_packing or recipe.method.stage == "pt":
+        return
+    rows_of_step = train.per_device_train_batch_size * train.gradient_accumulation_steps
+    steps = math.ceil(math.ceil(rows / (rows_of_step * max(1, Hardware.detect().gpu_count))) * train.num_train_epochs)
+    if 0 < steps <= train.warmup_steps:
+        key, proposed = "train.warmup_steps", steps // 10
+        values = {"warmup": train.warmup_steps, "steps": steps, "proposed": proposed}
+        fields = (key, "train.num_train_epochs")
+        yield finding("warmup_beyond_the_run", "error", *fields, change={key: proposed}, **values)
 
 
 def _tokenizer(recipe: Recipe, findings: list[Finding]) -> TextTokenizer | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from trainer.model import pissa
 from trainer.model.adapters import kind_of, settings_of
 from trainer.model.layers import inside_layer, layer_of
 from trainer.run.messages import Say, words
@@ -39,7 +40,12 @@ def tell_what_is_trained(model: Any, say: Say) -> ParameterCount:
 
 def count_parameters(model: Any) -> ParameterCount:
     """Count the model's parameters; tied weights count once, quantized ones as the numbers that they stand for."""
-    counts = [(numbers_of(parameter), parameter.requires_grad) for parameter in model.parameters()]
+    counts = [
+        (numbers_of(parameter), parameter.requires_grad)
+        for name, parameter in model.named_parameters()
+        # What PiSSA started from is kept for the checkpoint, and is no part of the model.
+        if pissa.START not in name.split(".")
+    ]
     packed = sum(_packed_numbers(module) for module in model.modules())
     return ParameterCount(
         trainable=sum(number for number, is_trained in counts if is_trained),

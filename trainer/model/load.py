@@ -92,7 +92,7 @@ def load_model(recipe: Recipe, say: Say) -> Any:
     stored = None if from_scratch else check_stored(config, recipe, say)
     _check_experts(recipe, config)
     kind = model_kind(recipe, config)
-    rope = stretched_rope(recipe, config, say) or _rope_of_adapter(recipe, say)
+    rope = stretched_rope(recipe, config, say) or _rope_of_adapter(recipe, config, say)
     if rope is not None:
         rope.apply(config)
     attention = choose_attention(recipe, config, dtype)
@@ -231,11 +231,13 @@ def _check_experts(recipe: Recipe, config: Any) -> None:
         )
 
 
-def _rope_of_adapter(recipe: Recipe, say: Say) -> Rope | None:
-    """The positions with which the adapter was trained that is trained on."""
+def _rope_of_adapter(recipe: Recipe, config: Any, say: Say) -> Rope | None:
+    """The positions with which the adapter was trained that is trained on; None when they are the model's own."""
     for adapter in reversed(recipe.model.adapter_name_or_path):
         rope = LoadingRecord.of_checkpoint(Path(adapter).expanduser()).rope
         if rope is not None:
+            if rope.is_that_of(config):
+                return None
             say("info", words("run_rope_of_adapter", path=adapter))
             return rope
     return None

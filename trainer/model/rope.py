@@ -29,6 +29,12 @@ class Rope:
     longest: int
     """`max_position_embeddings`."""
 
+    def is_that_of(self, config: Any) -> bool:
+        """Whether a model of this configuration has these positions already."""
+        text = config.get_text_config()
+        own = getattr(text, "rope_parameters", None)
+        return own == dict(self.parameters) and getattr(text, "max_position_embeddings", None) == self.longest
+
     def apply(self, config: Any) -> None:
         """Give these positions to the configuration of a model that is about to be built."""
         text = config.get_text_config()

@@ -257,3 +257,13 @@ def test_an_adapter_is_trained_on_with_the_positions_that_it_was_trained_with(
     again = load(tiny_model, told, model__adapter_name_or_path=[str(tmp_path)])
     assert told.ids[0] == "run_rope_of_adapter"
     torch.testing.assert_close(logits(again, 700), logits(stretched, 700))
+
+
+def test_positions_that_are_the_models_own_are_not_called_those_of_an_adapter(
+    tiny_model: Path, tmp_path: Path, told: Told
+) -> None:
+    recipe = Recipe().with_values({"model.adapter_name_or_path": ["below"]})
+    record = LoadingRecord.of_run(recipe, load(tiny_model).config)
+    (tmp_path / "trimtab.json").write_text(json.dumps({"loading": record.as_json()}))
+    load(tiny_model, told, model__adapter_name_or_path=[str(tmp_path)])
+    assert "run_rope_of_adapter" not in told.ids
