@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -62,12 +63,13 @@ def generate_batch(
         input_ids[row, width - len(prompt) :] = torch.as_tensor(prompt)
         attention_mask[row, width - len(prompt) :] = 1
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    room = settings.max_new_tokens if positions is None else max(1, positions - width)
+    within = copy(settings)
+    if positions is not None:
+        within.max_new_tokens = max(1, min(settings.max_new_tokens, positions - width))
     output = model.generate(
         input_ids=input_ids.to(model.device),
         attention_mask=attention_mask.to(model.device),
-        generation_config=settings,
-        max_new_tokens=min(settings.max_new_tokens, room),
+        generation_config=within,
         stopping_criteria=StoppingCriteriaList([_StopWhen(stop_when)]),
     )
     ends = torch.as_tensor(settings.eos_token_id).reshape(-1)

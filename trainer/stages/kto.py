@@ -93,6 +93,8 @@ def _tell_balance(data: PreparedData, recipe: Recipe, say: Say) -> None:
 
     Raises: UserError when there is only one kind.
     """
+    if not len(data.train):
+        return  # only evaluated
     good = sum(bool(data.train.kto_tag(row)) for row in range(len(data.train)))
     bad = len(data.train) - good
     table = recipe.preference

@@ -42,6 +42,8 @@ _QUIET = {
     "train.save_strategy": "no",
     "train.eval_strategy": "no",
     "train.do_eval": False,
+    "train.do_predict": False,
+    "train.predict_with_generate": False,
     "train.load_best_model_at_end": False,
     "train.metric_for_best_model": None,
     "train.greater_is_better": None,

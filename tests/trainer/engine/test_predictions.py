@@ -12,12 +12,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.tiny import make_tiny_data
+from tests.trainer.stages.conftest import stage_rows
 from tests.training_runs import TrainingRuns, events_of, losses_of, same_weights, wait_for, weights_of
 from trainer.chat.loading import load_for_chat
 from trainer.chat.prompt import encode_prompt
 from trainer.config import Recipe
 from trainer.config.tables.names import ANSWER_SCORES
-from trainer.engine.generation import generate_batch, generation_settings
 from trainer.engine.predictions import AnswerPredictions, prompt_and_answer
 from trainer.engine.text_scores import text_scores
 from trainer.run import RunDirectory, RunState
@@ -129,6 +129,16 @@ def test_a_run_without_training_needs_no_training_rows(runs: TrainingRuns, tmp_p
     assert predictions_of(again) == predictions_of(run)
 
 
+@pytest.mark.parametrize("stage", ["kto", "dpo", "pt"])
+def test_other_stages_are_evaluated_without_training_too(runs: TrainingRuns, tmp_path: Path, stage: str) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps(stage_rows(stage)))
+    data = {"dataset": [], "eval_dataset": [str(file)]}
+    run = runs.create("run", method={"stage": stage}, data=data, train={"do_train": False, "do_eval": True})
+    assert runs.train(run) == 0, log_of(run)
+    assert [event.values["eval_loss"] > 0 for event in events_of(run, "evaluation")] == [True]
+
+
 def test_a_stop_is_heard_while_answers_are_generated(runs: TrainingRuns) -> None:
     long = {"max_new_tokens": 4000, "top_p": 1.0}
     run = generating(runs, "run", generation=long, data={"val_size": 24}, train={"per_device_eval_batch_size": 1})
@@ -168,12 +178,23 @@ def test_predictions_that_were_stopped_are_made_by_a_resume(runs: TrainingRuns) 
 
 def test_beams_are_those_of_the_evaluation(tiny_model: Path) -> None:
     model, tokenizer = AutoModelForCausalLM.from_pretrained(tiny_model), AutoTokenizer.from_pretrained(tiny_model)
-    recipe = Recipe.model_validate({"generation": {"do_sample": False, "max_new_tokens": 6, "num_beams": 2}})
-    prompts = [[5, 6, 7], [9, 8]]
-    settings = generation_settings(model, tokenizer, recipe, num_beams=3)
-    for prompt, answer in zip(prompts, generate_batch(model.eval(), settings, prompts), strict=True):
-        alone = model.generate(torch.tensor([prompt]), num_beams=3, do_sample=False, max_new_tokens=6)
-        assert answer.tolist() == alone[0, len(prompt) :].tolist()
+    prompts = [[70, 71, 72], [90, 80]]
+    alone = [
+        model.eval().generate(torch.tensor([prompt]), num_beams=beams, do_sample=False, max_new_tokens=12)
+        for beams in (1, 4)
+        for prompt in prompts
+    ]
+    answers = [tokenizer.decode(ids[0, len(prompt) :]).strip() for ids, prompt in zip(alone, prompts * 2, strict=True)]
+    assert answers[:2] != answers[2:]
+    trainer = ShortOfMemory(model, tokenizer, rows=2)
+    trainer.recipe = Recipe.model_validate(
+        {
+            "data": {"eval_num_beams": 4},
+            "generation": {"do_sample": False, "max_new_tokens": 12, "skip_special_tokens": False},
+        }
+    )
+    rows = [{"input_ids": [*prompt, 5], "labels": [*[-100] * len(prompt), 5]} for prompt in prompts]
+    assert [each.written["predict"] for each in AnswerPredictions(trainer).of(rows)] == answers[2:]
 
 
 class ShortOfMemory:

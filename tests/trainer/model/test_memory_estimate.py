@@ -249,3 +249,25 @@ def test_a_freeze_that_asks_for_more_layers_than_there_are_is_refused(tmp_path: 
     settings = recipe(make_tiny_model(tmp_path / "model"), "finetuning_type=freeze", "freeze_trainable_layers=5")
     with pytest.raises(UserError, match="this model has 2 layers"):
         estimate_memory(settings, is_gpu=False)
+
+
+def test_answers_of_an_evaluation_hold_their_keys_and_values(tmp_path: Path) -> None:
+    model = write_config(tmp_path / "model")
+    settings = (
+        "cutoff_len=1024",
+        "per_device_eval_batch_size=64",
+        "generation.max_new_tokens=1024",
+        "eval_strategy=no",
+    )
+    plain, answering = (
+        estimate_memory(
+            recipe(model, *settings, f"predict_with_generate={value}", hardware=GPU), is_gpu=True, length=1024
+        )
+        for value in ("false", "true")
+    )
+    # Keys and values of 32 layers with 32 heads of 128 numbers, two bytes each, for 64 x 2048 tokens.
+    cache = 2 * 32 * 32 * 128 * 2 * 64 * 2048
+    state = answering.frozen_weights + answering.trained_weights + answering.optimizer
+    step = answering.tensors - answering.evaluation
+    assert plain.evaluation == 0
+    assert answering.evaluation == state + cache - step

@@ -42,7 +42,7 @@ class MemoryEstimate:
     update: int
     """What the optimizer's step needs beyond the room that forward and backward left free."""
     evaluation: int
-    """What an evaluation needs beyond all that: larger batches, the cache of answers to sample prompts."""
+    """What an evaluation needs beyond all that: larger batches, the cache of answers that are written."""
     overhead: int
     """The process or CUDA context, workspaces, and what the allocator cannot use."""
     stored_weights: int
@@ -130,8 +130,8 @@ def _by_part(
     passing = whole.passing
     step = max(whole.state + passing, whole.update)
     answering = 0
-    if recipe.train.sample_prompts:
-        answering = whole.state - whole.gradients + _cache_bytes(config, compute_dtype(recipe).itemsize)
+    if held := _answered_tokens(recipe, batch.length):
+        answering = whole.state - whole.gradients + held * _cache_bytes(config, compute_dtype(recipe).itemsize)
     peak = max(step, whole.evaluation, answering)
     is_adapter = recipe.method.finetuning_type in ADAPTER_METHODS
     return MemoryEstimate(
@@ -189,12 +189,23 @@ def _batches(recipe: Recipe, length: int | None, *, is_gpu: bool) -> tuple[Batch
     return batch, batch_of(recipe, rows=evaluated, length=tokens, is_gpu=is_gpu)
 
 
+def _answered_tokens(recipe: Recipe, longest: int) -> int:
+    """Tokens of prompts and answers that are held at once, while answers are written; `longest` of a row."""
+    train = recipe.train
+    samples = _SAMPLE_TOKENS if train.sample_prompts else 0
+    if not train.predict_with_generate:
+        return samples
+    rows = train.per_device_eval_batch_size or train.per_device_train_batch_size
+    beams = recipe.data.eval_num_beams or recipe.generation.num_beams
+    return max(samples, rows * beams * (longest + recipe.generation.max_new_tokens))
+
+
 def _cache_bytes(config: Any, width: int) -> int:
-    """Keys and values of all layers while an answer is written."""
+    """Keys and values of one token in all layers."""
     text = config.get_text_config()
     heads = int(getattr(text, "num_key_value_heads", None) or text.num_attention_heads)
     head_dim = int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
-    return 2 * layer_count(config) * heads * head_dim * width * _SAMPLE_TOKENS
+    return 2 * layer_count(config) * heads * head_dim * width
 
 
 def _fewest_layers(recipe: Recipe, config: Any, kinds: list[str]) -> list[str]:
