@@ -203,4 +203,5 @@ def _print_end(run: RunDirectory, reader: RunReader, progress: Progress) -> None
     elif progress.state is RunState.STOPPED:
         print(text("command_line.go_on_with", name=run.name))
     elif progress.last_checkpoint:
-        print(text("command_line.chat_with", name=run.name))
+        scores = run.recipe().method.stage == "rm"
+        print(text("command_line.score_with" if scores else "command_line.chat_with", name=run.name))

@@ -145,3 +145,8 @@ def test_a_start_that_fails_leaves_no_run_behind(world: World, monkeypatch: pyte
         " Free some space, or set TRIMTAB_RUNS to a folder on another disk\n"
     )
     assert world.run_names() == []
+
+
+def test_a_proposal_to_unset_a_value_can_be_typed(world: World) -> None:
+    assert "(try: train.bf16=unset)" in world.trimtab("check", "demo", "bf16=true").out
+    assert world.trimtab("check", "demo", "train.bf16=unset").code == 0

@@ -103,3 +103,11 @@ def test_export_config_prints_or_writes_yaml_and_lists_what_it_cannot_say(world:
     assert load_preset(world.folder / "back.yaml").recipe.lora.lora_rank == 3
     assert world.trimtab("export-config", "mine", "--llamafactory", "-o", "back.yaml").code == 2
     assert world.trimtab("export-config", "mine").code == 2
+
+
+def test_a_file_that_does_not_train_is_not_offered_to_be_started(world: World) -> None:
+    (world.folder / "talk.yaml").write_text("model_name_or_path: m\nfinetuning_type: lora\n", encoding="utf-8")
+    done = world.trimtab("import", "talk.yaml")
+    assert done.code == 0
+    assert "`trimtab check talk`" in done.out
+    assert "trimtab train" not in done.out

@@ -94,10 +94,10 @@ class Parser(argparse.ArgumentParser):
         """Add an option without a value; its help is `<command>_option_<name>`, or the shared `option_<name>`."""
         self.options.add_argument(f"--{name}", action="store_true", help=self._option_help(name))
 
-    def option(self, name: str, metavar: str, *, short: str | None = None) -> None:
+    def option(self, name: str, metavar: str, *, short: str | None = None, required: bool = False) -> None:
         """Add an option with a text value."""
         names = (f"--{name}",) if short is None else (short, f"--{name}")
-        self.options.add_argument(*names, metavar=metavar, help=self._option_help(name))
+        self.options.add_argument(*names, metavar=metavar, required=required, help=self._option_help(name))
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """The arguments; words and options stand in any order, and behind `--` all are words.
@@ -241,7 +241,7 @@ def _score(parser: Parser) -> None:
 def _expand(parser: Parser) -> None:
     parser.word("model", "MODEL")
     parser.word("out", "OUT")
-    parser.option("num-expand", "N")
+    parser.option("num-expand", "N", required=True)
     parser.flag("json")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -103,8 +104,12 @@ def finding_line(finding: Finding) -> str:
     line = " ".join(localized(finding.id, finding.values, finding.text).split())
     if not finding.change:
         return line
-    words = " ".join(f"{key}={toml_text(value)}" for key, value in finding.change.items())
+    words = " ".join(shlex.quote(f"{key}={_word(value)}") for key, value in finding.change.items())
     return f"{line} {text('command_line.proposed', words=words)}"
+
+
+def _word(value: object) -> str:
+    return "unset" if value is None else toml_text(value)
 
 
 def check(arguments: Namespace) -> int:

@@ -8,7 +8,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from trainer.config import load_preset
+from trainer.config import Preset, load_preset
 from trainer.config.model_names import HubModel, hub_model, is_hub_name
 from trainer.data.hub.models import Download
 from trainer.data.model_folder import whole_model_folder
@@ -67,7 +67,7 @@ def _wanted(arguments: Namespace) -> tuple[HubModel, str | None]:
     name, hub, revision, cache_dir = arguments.model, arguments.hub, arguments.revision, arguments.cache_dir
     checked_hub(hub)
     if not is_hub_name(name) and not Path(name).is_dir():
-        model = load_preset(name).recipe.model
+        model = _preset(name).recipe.model
         if not model.model_name_or_path:
             raise UserError(text("command_line.download_no_model", preset=name))
         name, hub, cache_dir = model.model_name_or_path, hub or model.model_hub, cache_dir or model.cache_dir
@@ -76,6 +76,16 @@ def _wanted(arguments: Namespace) -> tuple[HubModel, str | None]:
     if found is None:
         raise UserError(text("command_line.download_local", model=name))
     return found, cache_dir
+
+
+def _preset(name: str) -> Preset:
+    """The preset of that name. Raises: UserError: there is none; says how a model is written."""
+    try:
+        return load_preset(name)
+    except UserError as error:
+        if error.field or error.file:
+            raise
+        raise UserError(error.message, hint=text("command_line.download_names")) from error
 
 
 class _Progress:

@@ -16,7 +16,7 @@ from tui.locale import text
 def expand(arguments: Namespace) -> int:
     """Write the larger model and say which blocks are new."""
     try:
-        number = int(arguments.num_expand or "")
+        number = int(arguments.num_expand)
     except ValueError as error:
         raise UserError(text("command_line.expand_number"), field="--num-expand", value=arguments.num_expand) from error
     added = _ask_worker({"model": arguments.model, "out": arguments.out, "number": number})

@@ -26,7 +26,8 @@ def import_preset(arguments: Namespace) -> int:
     for problem in made.problems:
         print(f"{text('command_line.severity_error')}: {problem}")
     name = target if arguments.output else target.stem
-    print(text("command_line.import_done", path=target, name=name))
+    trains = not made.problems and load_preset(str(target)).recipe.train.do_train
+    print(text("command_line.import_done" if trains else "command_line.import_look", path=target, name=name))
     return FAILED_EXIT if made.problems else 0
 
 

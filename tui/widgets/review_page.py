@@ -19,9 +19,13 @@ from tui.forms.summary import command_line, plan
 from tui.locale import text
 from tui.widgets.component_style import component_style
 from tui.widgets.field_help import SIGNS
+from tui.widgets.wrapping import wrapped
 
 _WIDEST = 36
 """Cells of the widest column; longer cells push the rest of their line to the right."""
+
+_NARROWEST = 20
+"""Cells below which a last column is not broken under itself, but goes on at the left edge."""
 
 
 class ReviewPage(Static):
@@ -39,9 +43,17 @@ class ReviewPage(Static):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
         super().__init__(id=id, markup=False)
+        self._shown: tuple[FormModel, int | None] | None = None
+        self._width = 0
+
+    def on_resize(self) -> None:
+        """Columns follow the width."""
+        if self._shown is not None and self.content_size.width != self._width:
+            self.show(*self._shown)
 
     def show(self, model: FormModel, rows: int | None) -> None:
         """Draw the page of a form."""
+        self._shown, self._width = (model, rows), self.content_size.width
         told = review(model)
         page = Text()
         self._add_findings(page, told)
@@ -81,8 +93,9 @@ class ReviewPage(Static):
         page.append("\n")
         self._add_title(page, title)
         for name, value, note in _columns(rows):
-            page.append(f"  {name}  {value}  ")
-            page.append(f"{note}\n", style=self._part("label"))
+            head = f"  {name}  {value}  "
+            page.append(head)
+            page.append(f"{self._hanging(note, cell_len(head))}\n", style=self._part("label"))
 
     def _add_plan(self, page: Text, model: FormModel, rows: int | None) -> None:
         folder = next_run_folder(model)
@@ -91,8 +104,17 @@ class ReviewPage(Static):
         self._add_title(page, text("setup.plan_title"))
         command = (text("setup.review_command"), command_line(model))
         for label, fact in _columns([*facts, command]):
-            page.append(f"  {label}  ", style=self._part("label"))
-            page.append(f"{fact}\n", style=self._part("command") if fact == command[1] else Style())
+            head = f"  {label}  "
+            page.append(head, style=self._part("label"))
+            words = fact if fact == command[1] else self._hanging(fact, cell_len(head))
+            page.append(f"{words}\n", style=self._part("command") if fact == command[1] else Style())
+
+    def _hanging(self, words: str, left: int) -> str:
+        """Words behind `left` cells: where they take several lines, these begin below the first."""
+        room = self.content_size.width - left
+        if room < _NARROWEST:
+            return words
+        return ("\n" + " " * left).join("".join(part for part, _ in row) for row in wrapped(words, "", room))
 
     def _add_title(self, page: Text, words: str) -> None:
         page.append(f"{words}\n", style=self._part("title"))
