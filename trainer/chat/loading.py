@@ -77,10 +77,11 @@ def load_for_chat(model: str, adapter: str | None = None, settings: Mapping[str,
     path = Path(resolve_model_path(model)).expanduser()
     if adapter is None and (path / "adapter_config.json").is_file():
         adapter, model = str(path), base_of(path)
-    if is_reward_model(path):
+    tuned = Path(adapter) if adapter is not None else path
+    if is_reward_model(tuned):
         raise UserError(
             "this is a reward model: it gives answers a number and writes none itself",
-            file=path,
+            file=tuned,
             hint="Ask it for numbers: `trimtab score`.",
         )
     details = checkpoint_details(path)

@@ -16,6 +16,7 @@ from trainer.config import Finding
 from tui.forms.explain import Explanation, change_text, finding_text
 from tui.locale import text
 from tui.widgets.component_style import component_style
+from tui.widgets.wrapping import flowed
 
 SIGNS = {"error": "!", "warning": "?", "info": "i"}
 
@@ -37,6 +38,13 @@ class FieldHelp(VerticalScroll, can_focus=False):
         super().__init__(id=id)
         self._words = Static(markup=False)
         self.compact = False
+        self._told: Explanation | None = None
+        self._width = 0
+
+    def on_resize(self) -> None:
+        """Lines follow the width."""
+        if self._told is not None and self.scrollable_content_region.width != self._width:
+            self.show(self._told)
 
     def compose(self) -> ComposeResult:
         """One block of text."""
@@ -44,6 +52,7 @@ class FieldHelp(VerticalScroll, can_focus=False):
 
     def show(self, explanation: Explanation | None) -> None:
         """Show one field; None when there is none."""
+        self._told, self._width = explanation, self.scrollable_content_region.width
         self.scroll_home(animate=False)
         if explanation is None:
             self._words.update("")
@@ -60,7 +69,7 @@ class FieldHelp(VerticalScroll, can_focus=False):
         for finding in told.findings:
             words.append_text(self._finding(finding))
             words.append("\n")
-        words.append(f"\n{told.help}\n", style=Style())
+        words.append(f"\n{flowed(told.help, self._width)}\n", style=Style())
         facts = Table.grid(padding=(0, 2, 0, 0))
         for label, fact in told.facts:
             facts.add_row(Text(label, style=self._part("label"), no_wrap=True), Text(fact, style=Style()))
@@ -73,15 +82,15 @@ class FieldHelp(VerticalScroll, can_focus=False):
             words.append("\n")
         if told.closed:
             words.append(text("common.said_of_closed", what=told.name, words=told.closed), style=self._part("closed"))
-        words.append(told.help, style=Style())
+        words.append(told.help if told.closed else flowed(told.help, self._width), style=Style())
         facts = " · ".join(f"{label} {fact}" for label, fact in told.facts)
-        words.append(f"\n{facts}", style=self._part("label"))
+        words.append(f"\n{flowed(facts, self._width)}", style=self._part("label"))
         return words
 
     def _finding(self, finding: Finding) -> Text:
         style = self._part(finding.severity if finding.severity in SIGNS else "info")
         words = Text()
-        words.append(f"{SIGNS.get(finding.severity, 'i')} {finding_text(finding)}", style=style)
+        words.append(flowed(f"{SIGNS.get(finding.severity, 'i')} {finding_text(finding)}", self._width), style=style)
         change = change_text(finding)
         if change:
             words.append(" ", style=Style())

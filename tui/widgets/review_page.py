@@ -19,7 +19,7 @@ from tui.forms.summary import command_line, plan
 from tui.locale import text
 from tui.widgets.component_style import component_style
 from tui.widgets.field_help import SIGNS
-from tui.widgets.wrapping import wrapped
+from tui.widgets.wrapping import flowed
 
 _WIDEST = 36
 """Cells of the widest column; longer cells push the rest of their line to the right."""
@@ -114,7 +114,7 @@ class ReviewPage(Static):
         room = self.content_size.width - left
         if room < _NARROWEST:
             return words
-        return ("\n" + " " * left).join("".join(part for part, _ in row) for row in wrapped(words, "", room))
+        return flowed(words, room).replace("\n", "\n" + " " * left)
 
     def _add_title(self, page: Text, words: str) -> None:
         page.append(f"{words}\n", style=self._part("title"))

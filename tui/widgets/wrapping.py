@@ -46,6 +46,11 @@ def wrapped(words: str, role: str, room: int) -> list[Row]:
     return rows
 
 
+def flowed(words: str, room: int) -> str:
+    """A text with its line ends set, where Rich would break Chinese badly; as it is where there is no room yet."""
+    return "\n".join("".join(part for part, _ in row) for row in wrapped(words, "", room)) if room > 0 else words
+
+
 def words_of(line: str) -> list[str]:
     """Words with the spaces behind them; wide characters stand alone, and a full stop stays with what it closes."""
     if line.isascii():

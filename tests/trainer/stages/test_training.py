@@ -85,6 +85,9 @@ def test_a_stage_learns_tells_its_curves_saves_and_resumes_bit_exactly(
     if stage == "rm":
         with pytest.raises(UserError, match="this is a reward model"):
             load_for_chat(last_folder(run))
+        if method == "lora":
+            with pytest.raises(UserError, match="this is a reward model"):
+                load_for_chat(str(run.recipe().model.model_name_or_path), last_folder(run))
     else:
         assert load_for_chat(last_folder(run)).model.generation_config is not None
 
