@@ -13,6 +13,7 @@ import threading
 from dataclasses import asdict
 from typing import IO, Any
 
+from trainer.answer_lines import AnswerLines
 from trainer.config import Recipe
 from trainer.errors import UserError
 
@@ -22,11 +23,10 @@ class InspectWorker:
 
     def __init__(self, requests: IO[str], answers: IO[str]) -> None:
         self._requests = requests
-        self._answers = answers
+        self._say = AnswerLines(answers).say
         self._newest: dict[str, Any] | None = None
         self._over = False
         self._changed = threading.Condition()
-        self._writing = threading.Lock()
 
     def serve(self) -> int:
         """Answer until the end of stdin."""
@@ -94,16 +94,6 @@ class InspectWorker:
                 self._say(event="dropped", id=number)
                 return
         self._say(event="savings", id=number, savings=[asdict(saving) for saving in ranked(found)])
-
-    def _say(self, **answer: object) -> None:
-        line = json.dumps(answer, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
-        try:
-            with self._writing:
-                self._answers.write(line + "\n")
-                self._answers.flush()
-        except (BrokenPipeError, ValueError):
-            # The cockpit is gone: nobody is left to talk to.
-            os._exit(0)
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

@@ -25,6 +25,7 @@ from trainer.run.messages import Words, words
 from trainer.run.result import ENDS_WITH_BEST
 
 if TYPE_CHECKING:
+    from trainer.engine.checkpoints import CheckpointWriter
     from trainer.engine.session import RunSession
 
 
@@ -67,33 +68,16 @@ def _train(session: RunSession, *, resume: bool) -> int:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     _quiet()
     from trainer.building import build_trainer
-    from trainer.engine.checkpoints import CheckpointWriter
     from trainer.engine.live import LiveControl, StopTraining
     from trainer.engine.memory import say_estimate, say_peak
     from trainer.engine.resume import checkpoint_to_resume, settings_journal
     from trainer.engine.run_trainer import NotFinite
-    from trainer.model.adapters import MERGED, lasting_name, merged_adapters
-    from trainer.model.load import base_model_name
-    from trainer.model.loading_record import LoadingRecord
 
     checkpoint = checkpoint_to_resume(session, recipe.train.resume_from_checkpoint, resume=resume)
     longest = None if data.stream is not None else max(data.train.lengths(), default=None)
     memory = say_estimate(session, recipe, longest) if recipe.train.do_train else None
     trainer = build_trainer(session, recipe, data)
-    checkpoints = CheckpointWriter(
-        session,
-        details={
-            "format": 1,
-            "run": session.run.name,
-            "stage": recipe.method.stage,
-            "finetuning_type": recipe.method.finetuning_type,
-            "base_model": lasting_name(base_model_name(recipe)),
-            MERGED: merged_adapters(recipe),
-            "loading": LoadingRecord.of_run(recipe, trainer.model.config).as_json(),
-        },
-        keep=recipe.train.save_total_limit,
-        save_only_model=recipe.train.save_only_model,
-    )
+    checkpoints = _checkpoint_writer(session, trainer, recipe)
     if checkpoint is not None or resume:
         _say_resumed(session, checkpoint)
     live = LiveControl(session, settings_journal(session.run) if resume else [], list(recipe.train.sample_prompts))
@@ -118,17 +102,44 @@ def _train(session: RunSession, *, resume: bool) -> int:
         draw_loss(session, recipe, int(trainer.state.global_step))
         session.end("failed", error.said, int(trainer.state.global_step))
         return 1
+    say_peak(session, memory, int(trainer.state.global_step))
+    return _end(session, trainer, recipe)
+
+
+def _checkpoint_writer(session: RunSession, trainer: Any, recipe: Recipe) -> CheckpointWriter:
+    """Saves the run's checkpoints, each with what it takes to load it again."""
+    from trainer.engine.checkpoints import CheckpointWriter
+    from trainer.model.adapters import MERGED, lasting_name, merged_adapters
+    from trainer.model.load import base_model_name
+    from trainer.model.loading_record import LoadingRecord
+
+    return CheckpointWriter(
+        session,
+        details={
+            "format": 1,
+            "run": session.run.name,
+            "stage": recipe.method.stage,
+            "finetuning_type": recipe.method.finetuning_type,
+            "base_model": lasting_name(base_model_name(recipe)),
+            MERGED: merged_adapters(recipe),
+            "loading": LoadingRecord.of_run(recipe, trainer.model.config).as_json(),
+        },
+        keep=recipe.train.save_total_limit,
+        save_only_model=recipe.train.save_only_model,
+    )
+
+
+def _end(session: RunSession, trainer: Any, recipe: Recipe) -> int:
+    """What follows the last step, whether all were done or the run was stopped."""
     _tell_of_the_stream(session, trainer)
-    step = int(trainer.state.global_step)
-    say_peak(session, memory, step)
+    step, saved = int(trainer.state.global_step), trainer.checkpoints.last_step
     if trainer.stopped:
-        saved = checkpoints.last_step == step
-        name = "run_stopped_saved" if saved else "run_stopped_unsaved"
         draw_loss(session, recipe, step)
-        session.end("stopped", words(name, reason=session.stop_reason, step=max(0, checkpoints.last_step)), step)
+        name = "run_stopped_saved" if saved == step else "run_stopped_unsaved"
+        session.end("stopped", words(name, reason=session.stop_reason, step=max(0, saved)), step)
     else:
         ended = _summary(trainer, step)
-        result = _result_step(trainer, ended, checkpoints.last_step)
+        result = _result_step(trainer, ended, saved)
         _look_at_result(session, trainer, result, evaluates=recipe.train.do_eval, predicts=recipe.train.do_predict)
         draw_loss(session, recipe, step)
         upload_result(session, recipe, result)

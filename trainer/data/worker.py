@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from typing import IO, Any
 
+from trainer.answer_lines import AnswerLines
 from trainer.data.worker_requests import CancelledError, DataRequests, RefusedError, Request
 from trainer.errors import UserError
 
@@ -27,8 +28,7 @@ class DataWorker:
 
     def __init__(self, requests: IO[str], answers: IO[str]) -> None:
         self._requests = requests
-        self._answers = answers
-        self._writing = threading.Lock()
+        self._say = AnswerLines(answers).say
         self._lanes: dict[str, queue.Queue[Request | None]] = {}
         self._threads: list[threading.Thread] = []
         self._active: dict[int, Request] = {}
@@ -99,17 +99,6 @@ class DataWorker:
         request = self._active.get(number) if isinstance(number, int) else None
         if request is not None:
             request.cancel()
-
-    def _say(self, **answer: object) -> None:
-        # Lone surrogates of a broken file are escaped, as no pipe takes them.
-        line = json.dumps(answer, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
-        try:
-            with self._writing:
-                self._answers.write(line + "\n")
-                self._answers.flush()
-        except (BrokenPipeError, ValueError):
-            # The cockpit is gone: nobody is left to talk to.
-            os._exit(0)
 
     def _end(self) -> None:
         """Give up what is under way and wait a moment for it."""

@@ -6,9 +6,6 @@ The estimate needs torch, so a worker makes it (`python -m trainer estimate`). N
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,8 +14,8 @@ import tomlkit
 
 from trainer.config import Finding, Hardware, Recipe, load_preset, resolve
 from trainer.data import preflight
-from trainer.errors import UserError
 from tui.commands import output
+from tui.commands.worker import ask_worker
 from tui.forms.entry import toml_text
 from tui.forms.explain import finding_text
 from tui.forms.outlook import PARTS, Forecast, Outlook, forecast, outlook
@@ -26,7 +23,6 @@ from tui.forms.preflight import DataSize, size_of_findings
 from tui.forms.summary import RunPlan, plan_of
 from tui.locale import text
 from tui.widgets.measures import count, duration, size
-from tui.worker_process import worker_environment
 
 _COLOURS = {"fits": "green", "tight": "yellow", "no": "red", "unknown": "dim"}
 _BAR = 30
@@ -38,7 +34,7 @@ def estimate(arguments: Namespace) -> int:
     recipe = resolve(load_preset(arguments.preset, arguments.settings).recipe, Hardware.detect()).recipe
     findings = preflight(recipe)
     data = size_of_findings(findings)
-    found = ask_worker(recipe, data.longest)
+    found = ask_estimate(recipe, data.longest)
     seen = outlook(found)
     planned = plan_of(recipe, data.rows, data.tokens)
     told = forecast(planned, seen, recipe.train.price_per_hour)
@@ -50,7 +46,7 @@ def estimate(arguments: Namespace) -> int:
     return 1 if seen.verdict == "no" else 0
 
 
-def ask_worker(recipe: Recipe, longest_row: int | None) -> dict[str, Any]:
+def ask_estimate(recipe: Recipe, longest_row: int | None) -> dict[str, Any]:
     """The worker's answer for a resolved recipe.
 
     Raises:
@@ -59,22 +55,7 @@ def ask_worker(recipe: Recipe, longest_row: int | None) -> dict[str, Any]:
     asked: dict[str, Any] = recipe.model_dump(mode="json", exclude_none=True)
     if longest_row is not None:
         asked = {"longest_row": longest_row, **asked}
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "trainer", "estimate"],
-        input=tomlkit.dumps(asked),
-        capture_output=True,
-        text=True,
-        check=False,
-        env=worker_environment(),
-    )
-    try:
-        found: dict[str, Any] = json.loads(done.stdout)
-    except ValueError as error:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise UserError(text("estimate.failed", problem=last)) from error
-    if "error" in found:
-        raise UserError(str(found["error"]))
-    return found
+    return ask_worker("estimate", tomlkit.dumps(asked), "estimate.failed")
 
 
 def _forecast_json(planned: RunPlan, data: DataSize, told: Forecast) -> Mapping[str, object]:
