@@ -185,6 +185,26 @@ def test_four_bits_count_as_the_numbers_that_they_stand_for(workshop: Workshop) 
     assert counts[0] == counts[1]
 
 
+@pytest.mark.parametrize(
+    ("architecture", "values", "said"),
+    [
+        ("qwen3_moe", {"lora.lora_dropout": 0.1}, r"lora_dropout = 0\.1: .*Set it to 0"),
+        ("qwen3", {"lora.lora_target": ["all", "lm_head"]}, r"lora_target = \['all', 'lm_head'\]: .*Name it alone"),
+        (
+            "qwen3",
+            {"method.finetuning_type": "prompt_tuning", "method.adapter_kwargs": {"num_virtual_tokens": -3}},
+            r"adapter_kwargs = \{'num_virtual_tokens': -3\}: prompt_tuning cannot be put on this model",
+        ),
+    ],
+)
+def test_a_setting_that_the_model_does_not_allow_is_named(
+    workshop: Workshop, architecture: str, values: dict[str, object], said: str
+) -> None:
+    recipe = Recipe().with_values({"model.model_name_or_path": str(workshop.model(architecture)), **values})
+    with pytest.raises(UserError, match=said):
+        prepare_model(load_model(recipe, silent), recipe, silent)
+
+
 @pytest.mark.parametrize("method", [*ADAPTER_METHODS, "freeze", "full"])
 def test_every_method_prepares_a_model_without_numbers(workshop: Workshop, method: str) -> None:
     values = {"model.model_name_or_path": str(workshop.model("llama")), "method.finetuning_type": method}

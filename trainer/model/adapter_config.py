@@ -119,6 +119,8 @@ def _targets(recipe: Recipe, model: Any) -> str | list[str]:
         except re.error as error:
             raise UserError(f"not a regular expression: {error}", field=field, value=named[0]) from error
         return named[0]
+    if "all" in named:
+        raise UserError("all takes every linear layer already", field=field, value=named, hint="Name it alone.")
     if missing := [name for name in named if not _is_there(name, model)] if named else [""]:
         raise UserError(
             "no layer of this model has such a name" if named else "names no layer",

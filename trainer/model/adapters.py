@@ -200,7 +200,11 @@ def _new_adapter(model: Any, recipe: Recipe) -> Any:
         said = first_line(error)
         field = _field_of(said, recipe)
         raise UserError(
-            f"{method} cannot be put on this model: {said}", field=field.partition(".")[2], value=recipe.value(field)
+            f"{method} cannot be put on this model: {said}",
+            field=field.partition(".")[2],
+            value=recipe.value(field),
+            # Of the experts of a mixture, which lie in one tensor, nothing can be dropped.
+            hint="Set it to 0, or name layers in lora_target." if field == "lora.lora_dropout" else None,
         ) from error
     if method == "lora" and not is_blueprint(model):
         if recipe.lora.pissa_init:
