@@ -134,6 +134,12 @@ def test_changes_are_listed_against_another_preset_and_against_the_defaults() ->
         ("enable_thinking=false", "data.enable_thinking", False),
         ("lr_scheduler_kwargs={ min_lr = 1e-5 }", "train.lr_scheduler_kwargs", {"min_lr": 1e-5}),
         ('vllm_config={"dtype": "half"}', "inference.vllm_config", {"dtype": "half"}),
+        (
+            'deepspeed={"zero_optimization":{"stage":3}}',
+            "train.deepspeed",
+            {"zero_optimization": {"stage": 3}},
+        ),
+        ("deepspeed=ds_z3.json", "train.deepspeed", "ds_z3.json"),
         ("resume_from_checkpoint=true", "train.resume_from_checkpoint", "latest"),
         ("trainer.torch_empty_cache_steps=3", "trainer.torch_empty_cache_steps", 3),
         ("target_modules=q_proj", "lora.lora_target", ["q_proj"]),

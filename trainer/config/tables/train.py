@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field
 
 from trainer.config.form import IN_SFT, IN_WRITING, Condition, Form
 from trainer.config.tables.base import PromptList, Table, TextList
+from trainer.config.tables.inputs_outputs import json_table
 from trainer.config.tables.names import Optimizer, Schedule
 
 LATER = Form("advanced", available=False)
@@ -185,7 +186,7 @@ class TrainTable(Table):
     group_by_length: Annotated[bool, Form("advanced")] = False
     """Put rows of like length into one batch, so that less is padded."""
 
-    deepspeed: Annotated[str | dict[str, Any] | None, LATER] = None
+    deepspeed: Annotated[str | dict[str, Any] | None, BeforeValidator(json_table), LATER] = None
     """DeepSpeed settings for several GPUs: a JSON file or an inline table."""
 
     fsdp: Annotated[str | None, LATER] = None
