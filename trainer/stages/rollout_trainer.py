@@ -22,6 +22,7 @@ from trainer.engine.figures import Figures
 from trainer.engine.live import StopTraining
 from trainer.engine.run_trainer import RunTrainer
 from trainer.engine.token_counts import trained_in
+from trainer.errors import UserError
 from trainer.run import SampleEvent
 
 from .generation import draw_answers
@@ -165,7 +166,12 @@ class RolloutTrainer(RunTrainer, Trainer):
             self._stop_if_asked(random)
             drawn = self._drawn(model, rows[start : start + size])
             answers += drawn
-            rewards.append(self.rewards.parts(drawn))
+            try:
+                rewards.append(self.rewards.parts(drawn))
+            except UserError:
+                # A service that is gone is no reason to lose the steps before.
+                self._save_as_before(random, "reward failed")
+                raise
             parts.append(self._judged(model, drawn))
         pad = int(self.processing_class.pad_token_id)
         tensors = together(parts, pad)
@@ -204,11 +210,15 @@ class RolloutTrainer(RunTrainer, Trainer):
         self.live.between_micro_batches(self)
         if not self.live.stopping:
             return
-        self._restore_random_state(random)
-        if self.state.global_step and self.checkpoints.last_step != self.state.global_step:
-            self.save_now(self.session.stop_reason or "stop command")
+        self._save_as_before(random, self.session.stop_reason or "stop command")
         self.session.stop_reason = self.session.stop_reason or "stop command"
         raise StopTraining
+
+    def _save_as_before(self, random: Any, reason: str) -> None:
+        """Save the last boundary, at which nothing of the new answers had been drawn."""
+        self._restore_random_state(random)
+        if self.state.global_step and self.checkpoints.last_step != self.state.global_step:
+            self.save_now(reason)
 
     def _random_state(self) -> tuple[torch.Tensor, torch.Tensor | None]:
         on_gpu = torch.cuda.get_rng_state(self.args.device) if self.args.device.type == "cuda" else None

@@ -224,10 +224,12 @@ def test_a_file_of_the_users_gives_the_reward_after_consent(
     for sample in events_of(run, "sample"):
         question = int(sample.prompt.split("What is ")[1].split(" ")[0])
         assert sample.score == question + 2
-    file.write_text("def reward(prompt, answer, expected):\n    return 1 / 0\n")
+    # The third buffer fails; what was learned before is kept.
+    file.write_text("calls = []\ndef reward(*_):\n    calls.append(1)\n    return 1 / (0 if len(calls) > 8 else 1)\n")
     changed = answering(stage_run, "grpo", name="changed", reward=reward, train={"max_steps": 1})
     assert runs.train(changed, **home) == 1
     give_consent(python_file(file), str(file))
-    failing = answering(stage_run, "grpo", name="failing", reward=reward, train={"max_steps": 1})
+    failing = answering(stage_run, "grpo", name="failing", reward=reward)
     assert runs.train(failing, **home) == 1
     assert "reward() fails: ZeroDivisionError" in events_of(failing, "end")[0].text
+    assert [found.step for found in list_checkpoints(failing.checkpoints_folder, verify="size")] == [3, 4]

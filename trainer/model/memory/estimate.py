@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trainer.config import Recipe
-from trainer.config.form import ADAPTER_METHODS
+from trainer.config.form import ADAPTER_METHODS, IN_ANSWERING
 from trainer.data.adapter_folder import with_found_adapters
 from trainer.errors import UserError
 from trainer.model.load import compute_dtype
@@ -19,7 +19,7 @@ from trainer.model.memory.batch import Batch, batch_of
 from trainer.model.memory.blueprint import layer_count, layer_kinds, read_config, with_layers
 from trainer.model.memory.closed_form import closed_form
 from trainer.model.memory.device import overhead
-from trainer.model.memory.simulate import PREFERENCE, StepMemory, simulate
+from trainer.model.memory.simulate import WITH_ANSWERS, StepMemory, simulate
 
 _FEWEST_LAYERS = 2
 # What answers to sample prompts take: a prompt of this many tokens, and as many new ones as `trainer.engine.samples`
@@ -157,7 +157,7 @@ def _by_part(
 def _with_reference(whole: StepMemory, recipe: Recipe) -> StepMemory:
     """The same with the model that preference training stays near, where it is not the base under an adapter."""
     preference = recipe.preference
-    if recipe.method.stage not in PREFERENCE or preference.pref_loss in ("orpo", "simpo"):
+    if recipe.method.stage not in WITH_ANSWERS or preference.pref_loss in ("orpo", "simpo"):
         return whole
     if preference.ref_model:
         more = whole.frozen_weights + whole.trained_weights  # taken to be as large as the one that is trained
@@ -179,12 +179,16 @@ def _batches(recipe: Recipe, length: int | None, *, is_gpu: bool) -> tuple[Batch
     # Packed sequences are filled up, however short their rows are.
     packed = data.packing or data.neat_packing
     tokens = cutoff if packed else min(length or cutoff, cutoff)
+    writes = recipe.method.stage in IN_ANSWERING.values
+    if writes:
+        # The rows are prompts; what is learned is written to them.
+        tokens += recipe.generation.max_new_tokens
     # A pair of answers makes two sequences.
     each = 2 if recipe.method.stage in ("dpo", "rm") else 1
     rows = each * train.per_device_train_batch_size
     evaluated = each * (train.per_device_eval_batch_size or train.per_device_train_batch_size)
     batch = batch_of(recipe, rows=rows, length=tokens, is_gpu=is_gpu)
-    if str(train.eval_strategy) == "no" or evaluated <= rows:
+    if (str(train.eval_strategy) == "no" and not writes) or evaluated <= rows:
         return batch, None
     return batch, batch_of(recipe, rows=evaluated, length=tokens, is_gpu=is_gpu)
 

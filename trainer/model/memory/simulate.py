@@ -18,7 +18,8 @@ from trainer.model.memory.optimizer_state import optimizer_memory
 from trainer.model.memory.peak import PeakTracker
 from trainer.model.memory.stand_ins import stand_ins
 
-PREFERENCE = ("dpo", "kto")
+WITH_ANSWERS = ("dpo", "kto", "ppo", "grpo", "rloo")
+"""Stages that go by the log-probabilities of answers, and stay near a reference."""
 """Stages that learn from the probabilities of whole answers."""
 
 
@@ -110,7 +111,7 @@ def _forward_and_backward(model: Any, batch: Batch, recipe: Recipe) -> None:
     """Forward, loss and backward as the trainer of the stage does them, every token labelled."""
     inputs = batch.inputs()
     with _autocast(recipe):
-        if recipe.method.stage in PREFERENCE:
+        if recipe.method.stage in WITH_ANSWERS:
             # As in `trainer.stages.log_probabilities`: all logits, and a copy in float32 of what is learned.
             labels = inputs.pop("labels")[:, 1:].reshape(-1)
             logits = model(**inputs, use_cache=False).logits
