@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from trainer.config import Finding, Hardware, Recipe
+from trainer.config.answering import steps_of_answers
 from trainer.config.model_names import is_hub_name
 from trainer.data.adapter_folder import with_found_adapters
 from trainer.data.check import findings_of_all, nothing_left_by_val_size, read_sets
@@ -72,7 +73,10 @@ def _warmup_beyond_the_run(recipe: Recipe, rows: int) -> Iterator[Finding]:
     if train.max_steps > 0 or data.packing or data.neat_packing or recipe.method.stage == "pt":
         return
     rows_of_step = train.per_device_train_batch_size * train.gradient_accumulation_steps
-    steps = math.ceil(math.ceil(rows / (rows_of_step * max(1, Hardware.detect().gpu_count))) * train.num_train_epochs)
+    an_epoch = steps_of_answers(recipe, rows)
+    if an_epoch is None:
+        an_epoch = math.ceil(rows / (rows_of_step * max(1, Hardware.detect().gpu_count)))
+    steps = math.ceil(an_epoch * train.num_train_epochs)
     if 0 < steps <= train.warmup_steps:
         key, proposed = "train.warmup_steps", steps // 10
         values = {"warmup": train.warmup_steps, "steps": steps, "proposed": proposed}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.config import Preset, Recipe, parameters
+from trainer.config.answering import steps_of_answers
 from trainer.paths import shipped_folder, user_presets_folder
 from tui.forms.entry import toml_text
 from tui.forms.model import FormModel
@@ -52,6 +53,9 @@ def plan_of(recipe: Recipe, rows: int | None, tokens: int | None = None) -> RunP
     effective = batch * accumulation * devices
     known = rows is not None and _one_sequence_a_row(recipe)
     per_epoch = max(1, math.ceil(math.ceil((rows or 0) / (batch * devices)) / accumulation)) if known else None
+    if known and (of_answers := steps_of_answers(recipe, rows or 0)) is not None:
+        # How many tokens the answers will have, nobody knows before.
+        per_epoch, tokens = of_answers, None
     steps: int | None
     epochs: float | None
     if train.max_steps > 0:

@@ -15,6 +15,7 @@ import torch
 from tests.trainer.stages.conftest import MakeRun
 from tests.training_runs import TrainingRuns, events_of, losses_of, same_weights, wait_for, weights_of
 from trainer.chat.loading import load_for_chat
+from trainer.config.answering import steps_of_answers
 from trainer.data.python_file import python_file
 from trainer.data.remote_code import give_consent
 from trainer.model.load import load_model
@@ -83,6 +84,16 @@ def test_killed_in_the_middle_of_a_buffer_a_run_goes_on_with_the_same_answers(
     assert losses_of(run) == losses_of(killed)
     assert not any("value_head" in name or ".reward." in name for name in weights_of(run, 6))
     assert load_for_chat(str(killed.checkpoints_folder / "step-00000006")).model.generation_config is not None
+
+
+@pytest.mark.parametrize(("stage", "steps"), [("ppo", 4), ("grpo", 14)])
+def test_an_epoch_has_the_steps_that_were_foretold(
+    runs: TrainingRuns, stage_run: MakeRun, stage: str, steps: int
+) -> None:
+    run = answering(stage_run, stage, train={"max_steps": -1, "num_train_epochs": 1.0, "save_steps": 100})
+    assert steps_of_answers(run.recipe(), 7) == steps
+    assert runs.train(run) == 0, log_of(run)
+    assert events_of(run, "end")[0].step == steps
 
 
 def test_a_policy_of_equal_rewards_is_moved_by_nothing_but_the_penalty(runs: TrainingRuns, stage_run: MakeRun) -> None:
