@@ -24,6 +24,7 @@ from scripts.demo_dialogues import (
     tool_conversation,
 )
 from scripts.demo_preferences import judged_questions, statements
+from scripts.demo_prompts import OPEN_PROMPTS
 
 DATA_FOLDER = Path(__file__).resolve().parent.parent / "data"
 REPLAY_ROWS = 180
@@ -94,6 +95,7 @@ DATASETS: dict[str, Row] = {
         "tags": MESSAGE_TAGS,
     },
     "text_sample": {"file_name": "text_sample.jsonl", "columns": {"prompt": "text"}},
+    "prompts_sample": {"file_name": "prompts_sample.jsonl", "columns": {"prompt": "prompt"}},
 }
 
 
@@ -258,6 +260,7 @@ def write_all(folder: Path) -> None:
     write(folder, "preference_sample.json", preference_rows(rng))
     write(folder, "kto_sample.jsonl", kto_rows(rng))
     write(folder, "text_sample.jsonl", text_rows(rng))
+    write(folder, "prompts_sample.jsonl", [{"prompt": prompt} for prompt in OPEN_PROMPTS])
     write(folder, "dataset_info.json", DATASETS)
 
 

@@ -20,7 +20,8 @@ from trainer.run import RunDirectory, create_run, read_events
 
 # Arrow's default allocator keeps a thread, and a process with threads must not be forked.
 os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
-_CONTEXT = multiprocessing.get_context("forkserver")
+# The libraries touch CUDA when they are imported, and a process that did so must not be forked.
+_CONTEXT = multiprocessing.get_context("spawn" if Hardware.detect().cuda else "forkserver")
 _CONTEXT.set_forkserver_preload(["trl.trainer.sft_trainer", "peft", "trainer.building", "trainer.training"])
 _CPU = Hardware(cuda=False, bf16=False, gpu_count=0, cpu_cores=2)
 

@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.theme import Theme
 
@@ -242,7 +244,9 @@ class TrimtabApp(App[int]):
             if isinstance(screen, CockpitScreen):
                 screen.refresh_bars()
         if isinstance(screen, CockpitScreen) and screen.is_mounted:
-            screen.show_snapshot(snapshot)
+            # While the app closes, widgets go before their screen does.
+            with suppress(NoMatches):
+                screen.show_snapshot(snapshot)
 
     def _link_is_slow(self) -> bool:
         """Frames are waiting to be written: skip one, so that keys stay alive. Looks at a private part of Textual."""

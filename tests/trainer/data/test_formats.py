@@ -300,7 +300,7 @@ def test_tables_of_text_hold_lists_as_json_text(tmp_path: Path) -> None:
 def test_the_shipped_data_sets_are_good_registered_or_not(name: str) -> None:
     entry = find_dataset(name, shipped_folder("data"))
     rows = [row for file in entry.files for row in read_rows(file)]
-    stage = {"preference": "dpo", "kto": "kto", "text": "pt"}.get(
+    stage = {"preference": "dpo", "kto": "kto", "text": "pt", "prompts": "ppo"}.get(
         name.removesuffix("_sample").removeprefix("demo_"), "sft"
     )
     converted = convert_all(rows, stage, entry=entry)

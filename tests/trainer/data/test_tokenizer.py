@@ -104,8 +104,8 @@ def assert_same_as_transformers(example: EncodedExample, theirs: Any, messages: 
 
 
 def test_shipped_data_with_the_demo_model_gives_the_mask_of_transformers() -> None:
-    other_stages = {"preference_sample", "kto_sample", "text_sample", "demo_preference", "demo_kto", "demo_text"}
-    names = [name for name in list_datasets(shipped_folder("data")) if name not in other_stages]
+    other_stages = ("preference", "kto", "text", "prompts")
+    names = [name for name in list_datasets(shipped_folder("data")) if not any(word in name for word in other_stages)]
     recipe = Recipe().with_values({"model.model_name_or_path": "shipped:demo_model", "data.dataset": names})
     prepared = prepare(recipe)
     theirs = of_transformers(find_model_folder("shipped:demo_model"))

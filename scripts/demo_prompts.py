@@ -1,0 +1,38 @@
+"""Open prompts of the bundled set `prompts_sample`: what ppo, grpo and rloo let the demo model answer."""
+
+from __future__ import annotations
+
+OPEN_PROMPTS: tuple[str, ...] = (
+    "Tell me a colour.",
+    "Name an animal.",
+    "What do you like?",
+    "Tell me something.",
+    "Say something nice.",
+    "Sing a song.",
+    "Write a poem.",
+    "Tell me a joke.",
+    "What is your favourite food?",
+    "What do you want?",
+    "Where do you live?",
+    "How old are you?",
+    "What is new?",
+    "Can you help me?",
+    "I am bored.",
+    "I am sad today.",
+    "What shall we do?",
+    "Do you like music?",
+    "Give me advice.",
+    "Tell me a story.",
+    "What do you think?",
+    "Say a word.",
+    "Talk to me.",
+    "What should I eat?",
+    "I have a question.",
+    "Make me laugh.",
+    "What is fun?",
+    "Describe yourself.",
+    "What can you do?",
+    "I need help.",
+    "Are you there?",
+    "Let us talk.",
+)
