@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
+import os
 import tempfile
 import warnings
 from dataclasses import dataclass
@@ -110,6 +109,39 @@ CPU_CASES += [
         ("bf16=true",),
     )
 ]
+CPU_CASES += [
+    # So few tokens that the update needs more than the activations.
+    Case("25M", "full", False, 1, 64, settings=settings)
+    for settings in (
+        ("use_galore=true", "galore_rank=16", "galore_update_interval=1"),
+        ("use_galore=true", "galore_rank=16", "galore_update_interval=1", "galore_layerwise=true"),
+        ("use_apollo=true", "apollo_rank=16"),
+        ("use_apollo=true", "apollo_rank=16", "apollo_layerwise=true"),
+        ("use_apollo=true", "apollo_rank=16", "apollo_proj=svd", "apollo_update_interval=1"),
+        ("use_badam=true",),
+        ("use_badam=true", "badam_mode=ratio", "badam_update_ratio=0.1"),
+        ("use_adam_mini=true",),
+        ("use_muon=true",),
+        ("optim=lomo",),
+        ("optim=adalomo",),
+    )
+]
+CPU_CASES += [
+    Case("25M", method, checkpointing, 4, 256, settings=settings)
+    for settings in (("use_dft_loss=true",), ("use_asft_loss=true",), ("use_eaft_loss=true",))
+    for method, checkpointing in (("lora", False), ("full", True))
+]
+CPU_CASES += [
+    Case("25M", method, checkpointing, 2, 256, settings=settings)
+    for settings in (
+        ("stage=dpo",),
+        ("stage=dpo", "pref_loss=orpo"),
+        ("stage=kto",),
+        ("stage=rm",),
+    )
+    for method, checkpointing in (("lora", False), ("full", True))
+]
+CPU_CASES += [Case("25M", method, False, 4, 256) for method in ("oft", "loha", "vera", "ia3")]
 GPU_CASES = [
     Case(shape, method, True, batch, length, settings=settings)
     for shape, batch, length in (("0.5B", 4, 1024), ("1.5B", 4, 1024), ("7B", 1, 2048))
@@ -166,10 +198,11 @@ def estimated(case: Case, model: Path, *, gpu: bool) -> tuple[int, float]:
 def measured(case: Case, model: Path) -> int:
     """Bytes at the peak of a real training step, the second one, without what the process itself takes."""
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoConfig
 
     from trainer.model.load import attention_name, compute_dtype, load_model
     from trainer.model.prepare import prepare_model
+    from trainer.model.reward_head import model_kind
     from trainer.run.messages import silent
 
     recipe = recipe_of(case, model)
@@ -178,7 +211,7 @@ def measured(case: Case, model: Path) -> int:
     config._attn_implementation = attention_name(recipe)
     gpu = torch.cuda.is_available()
     with torch.device("cuda" if gpu else "cpu"):
-        weights = AutoModelForCausalLM.from_config(config, dtype=compute_dtype(recipe))
+        weights = model_kind(recipe, config).from_config(config, dtype=compute_dtype(recipe))
     if recipe.quantization.quantization_bit:
         # Quantized while they are loaded.
         weights.save_pretrained(model)
@@ -190,20 +223,44 @@ def measured(case: Case, model: Path) -> int:
 
 
 def make_trainer(model: Any, recipe: Any, case: Case) -> Any:
-    """TRL's trainer with the arguments and the collator that a run would give it, for two optimizer steps."""
+    """The trainer that a run would have, without its events and checkpoints, for two optimizer steps."""
+    from types import SimpleNamespace
+
+    from transformers.trainer_utils import SaveStrategy
+
+    from trainer.engine.run_trainer import RunTrainer
+    from trainer.run.messages import silent
+
+    make = make_sequence_trainer if recipe.method.stage == "sft" else make_answer_trainer
+    trainer = make(model, recipe, case)
+    trainer.args.max_steps, trainer.args.save_strategy = 2, SaveStrategy.NO
+    trainer.recipe, trainer.session = recipe, SimpleNamespace(finding=silent)
+    for name in ("training_step", "get_batch_samples", "_get_grad_norm", "_maybe_log_save_evaluate", "log"):
+        setattr(trainer, name, getattr(super(RunTrainer, trainer), name))
+    return trainer
+
+
+def row_count(recipe: Any, case: Case) -> int:
+    """No fewer rows than two optimizer steps take."""
+    return int(2 * case.batch * recipe.train.gradient_accumulation_steps)
+
+
+def make_sequence_trainer(model: Any, recipe: Any, case: Case) -> Any:
+    """Stage sft; every other row is a token shorter, so that some padding is there."""
     import datasets
     import torch
     from transformers import AutoTokenizer
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig
 
     from trainer.engine.arguments import training_arguments
+    from trainer.model.precision import trained_precision_kept
     from trainer.paths import shipped_folder
-    from trainer.stages.sft import sequence_collator
+    from trainer.run.messages import silent
+    from trainer.stages.sft import SftTrainer, sequence_collator
+    from trainer.stages.sft_losses import token_loss
 
     tokenizer = AutoTokenizer.from_pretrained(shipped_folder("data") / "demo_model")
-    # No fewer rows than two optimizer steps take; every other one is a token shorter, so that some padding is there.
-    count = 2 * case.batch * recipe.train.gradient_accumulation_steps
-    sizes = [case.length - number % 2 for number in range(count)]
+    sizes = [case.length - number % 2 for number in range(row_count(recipe, case))]
     ids = [[(5 + place) % 1000 for place in range(size)] for size in sizes]
     rows = datasets.Dataset.from_list([{"input_ids": one, "labels": one, "starts": [0]} for one in ids])
     arguments = training_arguments(
@@ -216,11 +273,57 @@ def make_trainer(model: Any, recipe: Any, case: Case) -> Any:
         save_strategy="no",
         remove_unused_columns=False,
     )
-    arguments.max_steps = 2
     collator = sequence_collator(model, 0, recipe, on_gpu=torch.cuda.is_available())
-    return SFTTrainer(
-        model=model, args=arguments, data_collator=collator, train_dataset=rows, processing_class=tokenizer
-    )
+    with trained_precision_kept(model):
+        trainer = SftTrainer(
+            model=model, args=arguments, data_collator=collator, train_dataset=rows, processing_class=tokenizer
+        )
+    trainer.token_loss = token_loss(trainer.model, recipe, silent)
+    return trainer
+
+
+class Answers:
+    """Rows of a prompt of one token and two answers."""
+
+    def __init__(self, count: int, length: int) -> None:
+        from array import array
+
+        self._count = count
+        self._answer = memoryview(array("i", [(5 + place) % 1000 for place in range(length - 1)]))
+        self._prompt = memoryview(array("i", [5]))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def values(self, name: str, index: int) -> memoryview:
+        """The tokens of one row in a column."""
+        return self._prompt if name == "prompt_ids" else self._answer
+
+    def kto_tag(self, index: int) -> bool:
+        """Every other answer is good."""
+        return index % 2 == 0
+
+
+def make_answer_trainer(model: Any, recipe: Any, case: Case) -> Any:
+    """Stages dpo, kto and rm."""
+    from types import SimpleNamespace
+
+    from transformers import AutoTokenizer
+
+    from trainer.paths import shipped_folder
+    from trainer.run.messages import silent
+    from trainer.stages.dpo import build_dpo_trainer
+    from trainer.stages.kto import build_kto_trainer
+    from trainer.stages.rm import build_rm_trainer
+
+    tokenizer = AutoTokenizer.from_pretrained(shipped_folder("data") / "demo_model")
+    rows = Answers(row_count(recipe, case), case.length)
+    data: Any = SimpleNamespace(train=rows, evaluation=None, evaluation_sets={})
+    folder = Path(tempfile.mkdtemp())
+    if recipe.method.stage == "rm":
+        return build_rm_trainer(model, tokenizer, data, recipe, folder)
+    build: Any = build_dpo_trainer if recipe.method.stage == "dpo" else build_kto_trainer
+    return build(model, tokenizer, data, recipe, folder, silent)
 
 
 def peak_on_gpu(trainer: Any) -> int:
@@ -234,7 +337,6 @@ def peak_on_gpu(trainer: Any) -> int:
 
 def peak_on_cpu(trainer: Any) -> int:
     """The static part by counting, the rest from the profiler's record of allocations during the second step."""
-    import torch
     from torch.profiler import ProfilerActivity, profile
     from transformers import TrainerCallback
 
@@ -245,9 +347,8 @@ def peak_on_cpu(trainer: Any) -> int:
         def on_step_begin(self, arguments: Any, state: Any, control: Any, **values: Any) -> None:
             if state.global_step == 1:
                 model, optimizer = trainer.model, trainer.optimizer
-                states = (value for each in optimizer.state.values() for value in each.values())
-                tensors = [*model.parameters(), *model.buffers(), *(v for v in states if torch.is_tensor(v))]
-                tensors += quantization_tensors(model)
+                tensors = [*model.parameters(), *model.buffers(), *held_by(optimizer.optimizer)]
+                tensors += [*quantization_tensors(model), *reference_tensors(trainer)]
                 self.static = sum(
                     {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values()
                 )
@@ -269,6 +370,26 @@ def peak_on_cpu(trainer: Any) -> int:
     return second.static + peak
 
 
+def held_by(optimizer: Any) -> list[Any]:
+    """Every tensor of an optimizer's state, those of optimizers in it, and copies of weights with their places."""
+    import torch
+
+    inner = [*getattr(optimizer, "_bases", {}).values(), *getattr(optimizer, "_parts", ())]
+    inner += [optimizer._base] if hasattr(optimizer, "_base") else []
+    values = [value for each in optimizer.state.values() for value in each.values()]
+    values += [*getattr(optimizer, "_shares", {}).values(), *getattr(optimizer, "_places", {}).values()]
+    found = [value for value in values if torch.is_tensor(value)]
+    for one in inner:
+        found += held_by(one)
+    return found
+
+
+def reference_tensors(trainer: Any) -> list[Any]:
+    """The copy of the weights that training is held to, where there is one."""
+    reference = getattr(trainer, "reference", None) or getattr(getattr(trainer, "token_loss", None), "reference", None)
+    return list(getattr(reference, "_kept", ()))
+
+
 def quantization_tensors(model: Any) -> list[Any]:
     """What bitsandbytes keeps beside the parameters: scale factors."""
     found = []
@@ -282,38 +403,61 @@ def quantization_tensors(model: Any) -> list[Any]:
     return found
 
 
+def compared(case: Case, *, gpu: bool) -> dict[str, Any]:
+    """Estimate and measurement of one case, or why there is none."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            model = Path(folder) / "model"
+            write_model(case, model)
+            guess, seconds = estimated(case, model, gpu=gpu)
+            return {"estimate": guess, "seconds": seconds, "measured": measured(case, model)}
+    except Exception as error:
+        return {"failed": f"{type(error).__name__}: {error}"}
+
+
+def in_process_of_its_own(case: Case, *, gpu: bool) -> dict[str, Any]:
+    """The same in a forked process, so that nothing of one case is left in the next; what libraries print is lost."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        os.write(writing, json.dumps(compared(case, gpu=gpu)).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as answer:
+        text = answer.read()
+    os.waitpid(child, 0)
+    return json.loads(text) if text else {"failed": "the process died"}
+
+
 def main() -> None:
     """Print one line a case; each is measured in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--only", default="", help="cases whose name has this text")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
-    if arguments.one:
-        case = Case(**{**json.loads(arguments.one), "settings": tuple(json.loads(arguments.one)["settings"])})
-        with tempfile.TemporaryDirectory() as folder:
-            model = Path(folder) / "model"
-            write_model(case, model)
-            guess, seconds = estimated(case, model, gpu=arguments.gpu)
-            print(json.dumps({"estimate": guess, "seconds": seconds, "measured": measured(case, model)}))
-        return
+    # Imported once: a forked process has it already.
+    import trainer.building
+    import trainer.model.memory  # noqa: F401
+
     print(f"{'case':<64} {'estimate':>10} {'measured':>10} {'error':>8} {'seconds':>8}")
     worst = 0.0
     for case in GPU_CASES if arguments.gpu else CPU_CASES:
         name = case.name
         if arguments.only not in name:
             continue
-        command = [sys.executable, __file__, "--one", json.dumps(vars(case)), *(["--gpu"] * arguments.gpu)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            print(f"{name:<64} failed: {done.stderr.strip().splitlines()[-1]}")
+        values = in_process_of_its_own(case, gpu=arguments.gpu)
+        if "failed" in values:
+            print(f"{name:<64} failed: {values['failed']}", flush=True)
             continue
-        values = json.loads(done.stdout.splitlines()[-1])
         error = values["estimate"] / values["measured"] - 1
         worst = max(worst, abs(error))
         guess, real = values["estimate"] / MIB, values["measured"] / MIB
-        print(f"{name:<64} {guess:>6.0f} MiB {real:>6.0f} MiB {error:>+7.1%} {values['seconds']:>8.2f}")
+        print(f"{name:<64} {guess:>6.0f} MiB {real:>6.0f} MiB {error:>+7.1%} {values['seconds']:>8.2f}", flush=True)
     print(f"largest error: {worst:.1%}")
 
 

@@ -10,6 +10,8 @@ from trainer.errors import UserError
 from trainer.model.memory import MemoryEstimate
 
 _SHORTEST_CUTOFF = 512
+# So many single changes that are enough by themselves are a choice; each costs a simulation.
+_ENOUGH = 3
 
 Estimate = Callable[[Recipe], MemoryEstimate]
 
@@ -38,8 +40,10 @@ def savings(
         if found is not None:
             alone.append(found)
             yield found
+        if sum(saving.fits for saving in alone) == _ENOUGH:
+            return
     if not any(saving.fits for saving in alone):
-        yield from _together(recipe, alone, room, hardware, estimate)
+        yield from _together(recipe, memory.total, alone, room, hardware, estimate)
 
 
 def ranked(found: list[Saving]) -> list[Saving]:
@@ -60,11 +64,17 @@ def _best_of(
     if not ladder:
         return None
     *smaller, last = ladder
-    needed = _needed(recipe, last, hardware, estimate)
-    if needed is None or needed >= total:
+    least = _needed(recipe, last, hardware, estimate)
+    if least is None or least >= total:
         return None
-    best = Saving(last, needed, needed <= room)
-    for change in smaller if best.fits else ():
+    best = Saving(last, least, least <= room)
+    if not best.fits or not smaller:
+        return best
+    # Each rung halves the size, and what is needed follows it nearly in a line: one or two are tried, not all.
+    share = (room - least) / (total - least)
+    bottom = 0.5 ** len(ladder)
+    likely = next((rung for rung in range(len(smaller)) if (0.5 ** (rung + 1) - bottom) / (1 - bottom) <= share), None)
+    for change in () if likely is None else smaller[likely : likely + 2]:
         needed = _needed(recipe, change, hardware, estimate)
         if needed is not None and needed <= room:
             return Saving(change, needed, True)
@@ -72,16 +82,22 @@ def _best_of(
 
 
 def _together(
-    recipe: Recipe, alone: list[Saving], room: int, hardware: Hardware, estimate: Estimate
+    recipe: Recipe, total: int, alone: list[Saving], room: int, hardware: Hardware, estimate: Estimate
 ) -> Iterator[Saving]:
-    """One change on top of the other until it fits; a change that takes the place of others comes last."""
+    """One change on top of the other until it fits; a change that takes the place of others comes last.
+
+    Where not even all that each saves alone would be enough, nothing is simulated.
+    """
     change: dict[str, object] = {}
+    least = total
     for number, saving in enumerate(alone):
         change = {**change, **saving.change}
-        if number == 0:
+        least -= total - saving.total
+        is_last = number == len(alone) - 1
+        if number == 0 or (least > room and not is_last):
             continue
         needed = _needed(recipe, change, hardware, estimate)
-        if needed is not None and (needed <= room or number == len(alone) - 1):
+        if needed is not None and (needed <= room or is_last):
             yield Saving(change, needed, needed <= room)
             return
 

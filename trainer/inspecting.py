@@ -68,7 +68,7 @@ class InspectWorker:
             return self._newest is not None
 
     def _answer(self, request: dict[str, Any]) -> None:
-        """One or two answers to one request, whatever happens."""
+        """One answer or more to one request, whatever happens."""
         number = request["id"]
         try:
             self._estimate(number, request)
@@ -89,11 +89,15 @@ class InspectWorker:
         self._say(event="estimate", id=number, **told.to_json())
         found = []
         for saving in ways_out(recipe, told, length=length):
-            found.append(saving)
             if self._is_old():
                 self._say(event="dropped", id=number)
                 return
-        self._say(event="savings", id=number, savings=[asdict(saving) for saving in ranked(found)])
+            found.append(saving)
+            self._say_savings(number, ranked(found), complete=False)
+        self._say_savings(number, ranked(found), complete=True)
+
+    def _say_savings(self, number: int, found: list[Any], *, complete: bool) -> None:
+        self._say(event="savings", id=number, savings=[asdict(saving) for saving in found], complete=complete)
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

@@ -40,7 +40,7 @@ class InspectClient:
         self._living()
 
     def ask(self, recipe: Mapping[str, object], length: int | None, told: Callable[[Outlook], None]) -> None:
-        """Ask for a resolved recipe; `told` gets the answer, and once more with the ways out when it does not fit.
+        """Ask for a resolved recipe; `told` gets the answer, and again with each way out when it does not fit.
 
         Raises:
             UserError: the worker refused, or ended.
@@ -53,9 +53,11 @@ class InspectClient:
                     seen = outlook(reply)
                     told(replace(seen, searching=seen.verdict in ("tight", "no")))
                 elif event == "savings" and seen is not None:
+                    complete = bool(reply.get("complete", True))
                     if seen.verdict in ("tight", "no"):
-                        told(replace(seen, ways_out=ways_out(reply)))
-                    return
+                        told(replace(seen, ways_out=ways_out(reply), searching=not complete))
+                    if complete:
+                        return
                 elif event == "dropped":
                     return
 

@@ -59,7 +59,8 @@ def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5)
     if tokenizer is not None and complete and not any(found.severity == "error" for found in findings):
         rows = sum(report.rows_used for report in reports)
         held = 0 if recipe.data.eval_dataset else held_rows(rows, recipe.data.val_size)
-        tokens = sum(report.tokens for report in reports)
+        # Rows are held back at random: their share of the tokens with them.
+        tokens = round(sum(report.tokens for report in reports) * (rows - held) / max(1, rows))
         longest = max((length for report in reports for length in report.used_by_length), default=0)
         summary = finding("data_rows", "info", "data.dataset", train_rows=rows - held, tokens=tokens, longest=longest)
         findings += nothing_left_by_val_size(recipe, reports) or [summary]

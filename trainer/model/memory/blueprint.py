@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from peft import PeftConfig, get_peft_model
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig
 from trl.trainer.utils import add_fused_lm_head
 
 from trainer.config import Recipe
@@ -20,6 +20,7 @@ from trainer.model.load import attention_name, compute_dtype, first_line, runs_m
 from trainer.model.memory.quantized import adapt_like_quantized, pack_linear_layers, packing_of
 from trainer.model.precision import upcast_norms
 from trainer.model.prepare import prepare_model
+from trainer.model.reward_head import is_reward_model, model_kind
 from trainer.model.vocabulary import finish_adapter, grow_vocabulary
 from trainer.run.messages import silent
 
@@ -71,7 +72,7 @@ def with_layers(config: Any, kinds: list[str]) -> Any:
     return changed
 
 
-def build_blueprint(recipe: Recipe, config: Any, *, checkpointing: bool) -> Any:
+def build_blueprint(recipe: Recipe, config: Any, *, checkpointing: bool, is_gpu: bool) -> Any:
     """The model on torch's meta device, prepared as for training.
 
     Raises:
@@ -80,18 +81,18 @@ def build_blueprint(recipe: Recipe, config: Any, *, checkpointing: bool) -> Any:
     config._attn_implementation = attention_name(recipe)
     packing = packing_of(recipe, config)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(
+        model = model_kind(recipe, config).from_config(
             config, dtype=compute_dtype(recipe), trust_remote_code=runs_model_code(recipe)
         )
         grow_vocabulary(model, recipe, silent)
         if packing is not None:
             pack_linear_layers(model, packing)
         upcast_norms(model, recipe)
-        add_fused_lm_head(
-            model, cast_lm_head_to_fp32=recipe.model.upcast_lmhead_output, outputs=("log_probs", "entropy", "is_top1")
-        )
+        if not is_reward_model(model):
+            outputs = ("log_probs", "entropy", "is_top1")
+            add_fused_lm_head(model, cast_lm_head_to_fp32=recipe.model.upcast_lmhead_output, outputs=outputs)
         model = _prepared(model, recipe)
-    if packing is not None:
+    if packing is not None and is_gpu:
         adapt_like_quantized(model)
     if recipe.method.pure_bf16:
         # PEFT gives adapters the precision of the base, but not on the meta device.

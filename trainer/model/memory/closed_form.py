@@ -24,7 +24,7 @@ def closed_form(recipe: Recipe, config: Any, *, batch: Batch, checkpointing: boo
     Raises:
         UserError: when the method does not fit this model.
     """
-    model = build_blueprint(recipe, config, checkpointing=checkpointing)
+    model = build_blueprint(recipe, config, checkpointing=checkpointing, is_gpu=is_gpu)
     parameters = list(model.named_parameters())
     trained = [(name, parameter) for name, parameter in parameters if parameter.requires_grad]
     trained_bytes = sum(_size(parameter) for _, parameter in trained)

@@ -19,7 +19,8 @@ from trainer.model.memory.batch import Batch, batch_of
 from trainer.model.memory.blueprint import layer_count, layer_kinds, read_config, with_layers
 from trainer.model.memory.closed_form import closed_form
 from trainer.model.memory.device import overhead
-from trainer.model.memory.simulate import WITH_ANSWERS, StepMemory, simulate
+from trainer.model.memory.simulate import StepMemory, simulate
+from trainer.model.memory.stage_loss import keeps_reference, reference_is_base
 
 _FEWEST_LAYERS = 2
 # What answers to sample prompts take: a prompt of this many tokens, and as many new ones as `trainer.engine.samples`
@@ -155,14 +156,13 @@ def _by_part(
 
 
 def _with_reference(whole: StepMemory, recipe: Recipe) -> StepMemory:
-    """The same with the model that preference training stays near, where it is not the base under an adapter."""
-    preference = recipe.preference
-    if recipe.method.stage not in WITH_ANSWERS or preference.pref_loss in ("orpo", "simpo"):
+    """The same with the model that the trained one is held to, where it is not the base under an adapter."""
+    if not keeps_reference(recipe):
         return whole
-    if preference.ref_model:
+    if recipe.preference.ref_model:
         more = whole.frozen_weights + whole.trained_weights  # taken to be as large as the one that is trained
     else:
-        more = 0 if recipe.method.finetuning_type in ("lora", "oft") else whole.trained_weights
+        more = 0 if reference_is_base(recipe) else whole.trained_weights
     return replace(
         whole,
         frozen_weights=whole.frozen_weights + more,

@@ -1,20 +1,29 @@
 """What an optimizer keeps for the trained weights and needs for its step, by formula.
 
-Sources: the optimizers' own code in torch, transformers, bitsandbytes, torchao, galore-torch, apollo-torch, badam.
+Sources: the optimizers' own code in torch, transformers, bitsandbytes, torchao; ours in `own_optimizers`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import torch
 
 from trainer.config import Recipe
+from trainer.model.memory.own_optimizers import (
+    StateOf,
+    WeightMemory,
+    Weights,
+    adalomo_memory,
+    adam_mini_memory,
+    block_memory,
+    factored_numbers,
+    muon_memory,
+    projected_memory,
+    projection_of,
+)
 
-_Parameters = Sequence[tuple[str, torch.nn.Parameter]]
-_LAYER = re.compile(r"\.(\d+)\.")
 # Weights of fewer numbers are not worth a table of scales: bitsandbytes' and torchao's own limit.
 _LEAST_8BIT = 4096
 _BLOCK_8BIT = 256
@@ -27,52 +36,80 @@ class OptimizerMemory:
     state: int
     """Held all the time on the device."""
     gradients: int
-    """Of gradients that are there at once."""
+    """Of gradients that wait for the update together."""
     passing: int
     """During the update, beside the gradients."""
     stored: int
     """What a checkpoint holds of the state."""
+    in_backward: Mapping[str, tuple[int, int]] | None = None
+    """Where gradients are used up in the backward pass as soon as they are there: what passes by then for each weight,
+    and what is kept of its gradient."""
+    turn: Collection[str] | None = None
+    """The weights that get gradients; None: all that are trained."""
 
 
-def optimizer_memory(recipe: Recipe, trained: _Parameters, *, is_gpu: bool) -> OptimizerMemory:
+def optimizer_memory(recipe: Recipe, trained: Weights, *, is_gpu: bool) -> OptimizerMemory:
     """The memory of the recipe's optimizer for the trained parameters of a model."""
-    gradients = sum(_bytes(parameter) for _, parameter in trained)
-    largest = max((_bytes(parameter) for _, parameter in trained), default=0)
-    if recipe.badam.use_badam:
-        return _badam(recipe, trained, gradients)
     optim = str(recipe.train.optim)
-    if recipe.galore.use_galore or optim.startswith("galore"):
-        return _low_rank(recipe, trained, recipe.galore.galore_rank, recipe.galore.galore_target, optim)
-    if recipe.apollo.use_apollo or optim.startswith("apollo"):
-        return _low_rank(recipe, trained, recipe.apollo.apollo_rank, recipe.apollo.apollo_target, optim)
-    each = _state_of(recipe)
-    state = sum(each(name, parameter) for name, parameter in trained)
-    if "lomo" in optim:
-        # The gradient of a weight is used up as soon as it is there.
-        return OptimizerMemory(state, largest, largest, state)
+    gradients = sum(_bytes(parameter) for _, parameter in trained)
+    if recipe.badam.use_badam:
+        block = block_memory(recipe, trained, _state_of(optim), _copies(optim), is_gpu=is_gpu)
+        kept = sum(block.gradients.values())
+        moved = {name: (0, size) for name, size in block.gradients.items()}
+        return OptimizerMemory(block.state, kept, block.passing, block.state, moved, block.weights)
+    if (each := _own_optimizer(recipe)) is not None:
+        of_weights = {name: each(name, parameter) for name, parameter in trained}
+        state = sum(one.state for one in of_weights.values())
+        if _updates_in_backward(recipe):
+            used_up = {name: (one.passing, 0) for name, one in of_weights.items()}
+            return OptimizerMemory(state, 0, 0, state, used_up)
+        passing = max((one.passing for one in of_weights.values()), default=0)
+        return OptimizerMemory(state, gradients, passing, state)
+    state_of = _state_of(optim)
+    state = sum(state_of(name, parameter) for name, parameter in trained)
     # A paged state may leave the GPU when memory runs short, so it does not count against fitting.
     held = 0 if optim.startswith("paged") else state
-    return OptimizerMemory(held, gradients, _passing(optim, gradients, largest, is_gpu=is_gpu), state)
+    largest = max((_bytes(parameter) for _, parameter in trained), default=0)
+    # torch's own takes all weights at once on a GPU (`foreach`), else one after another.
+    passing = gradients if optim == "adamw_torch" and is_gpu else _copies(optim) * largest
+    return OptimizerMemory(held, gradients, passing, state)
 
 
-def _passing(optim: str, gradients: int, largest: int, *, is_gpu: bool) -> int:
-    """Copies that the update makes: of one weight after another, or of all at once (torch's `foreach` on GPUs)."""
-    if optim == "adamw_torch":
-        return gradients if is_gpu else 2 * largest
-    return 0 if optim == "adamw_torch_fused" or "8bit" in optim or "32bit" in optim else 2 * largest
-
-
-_State = Callable[[str, torch.nn.Parameter], int]
-
-
-def _state_of(recipe: Recipe) -> _State:
-    """Gives the bytes of one parameter's state."""
-    if recipe.method.use_muon:
-        return lambda name, one: _bytes(one) * (1 if one.ndim == 2 and "embed" not in name else 2)
+def _own_optimizer(recipe: Recipe) -> Callable[[str, torch.Tensor], WeightMemory] | None:
+    """Gives the memory of one weight, where the optimizer is one of ours; as `trainer.engine.optimizers.create`."""
+    optim = str(recipe.train.optim)
+    if (projection := projection_of(recipe)) is not None:
+        base = _BASES.get(optim.removesuffix("_layerwise"), optim)
+        state_of, copies = _state_of("adamw_torch" if projection.is_apollo else base), _copies(base)
+        return lambda name, weight: projected_memory(projection, name, weight, state_of, copies)
     if recipe.method.use_adam_mini:
-        # One mean square for each row or head instead of each number.
-        return lambda _, one: _bytes(one) + (one.shape[0] * 4 if one.ndim > 1 else _bytes(one))
-    optim = str(recipe.train.optim).removeprefix("paged_")
+        return adam_mini_memory
+    if recipe.method.use_muon:
+        return muon_memory
+    if optim == "lomo":
+        return lambda name, weight: WeightMemory(0, 0)
+    if optim == "adalomo":
+        return lambda name, weight: adalomo_memory(weight)
+    return None
+
+
+def _updates_in_backward(recipe: Recipe) -> bool:
+    projection = projection_of(recipe)
+    return projection.in_backward if projection is not None else str(recipe.train.optim) in ("lomo", "adalomo")
+
+
+# transformers' names of GaLore, and the optimizers in them.
+_BASES = {"galore_adamw": "adamw_torch", "galore_adamw_8bit": "adamw_8bit", "galore_adafactor": "adafactor"}
+
+
+def _copies(optim: str) -> int:
+    """Copies of a weight that its update makes."""
+    return 0 if optim == "adamw_torch_fused" or "8bit" in optim or "32bit" in optim else 2
+
+
+def _state_of(optim: str) -> StateOf:
+    """Gives the bytes of one parameter's state."""
+    optim = optim.removeprefix("paged_")
     if optim in _COPIES:
         copies = _COPIES[optim]
         return lambda _, one: round(copies * _bytes(one))
@@ -82,8 +119,8 @@ def _state_of(recipe: Recipe) -> _State:
     if optim in _EIGHT_BIT:
         values, width = _EIGHT_BIT[optim]
         return lambda name, one: values * _eight_bit(name, one, width)
-    if optim in ("adafactor", "adalomo"):
-        return lambda _, one: 4 * (sum(one.shape[:-2]) + sum(one.shape[-2:]) if one.ndim > 1 else one.numel())
+    if optim == "adafactor":
+        return lambda _, one: 4 * factored_numbers(one)
     return lambda _, one: 2 * _bytes(one)
 
 
@@ -92,7 +129,6 @@ _COPIES = {
     "sgd": 0.0,
     "adagrad": 1.0,
     "rmsprop": 1.0,
-    "lomo": 0.0,
     "schedule_free_sgd": 1.0,
     "schedule_free_adamw": 2.0,
     "schedule_free_radam": 2.0,
@@ -119,58 +155,12 @@ _EIGHT_BIT = {
 }
 
 
-def _eight_bit(name: str, parameter: torch.nn.Parameter, width: float) -> int:
+def _eight_bit(name: str, parameter: torch.Tensor, width: float) -> int:
     # transformers keeps the state of embeddings in 32 bits.
     if parameter.numel() < _LEAST_8BIT or "embed" in name:
         return 4 * parameter.numel()
     return round(parameter.numel() * (width + 4 / _BLOCK_8BIT))
 
 
-def _low_rank(recipe: Recipe, trained: _Parameters, rank: int, targets: Sequence[str], optim: str) -> OptimizerMemory:
-    """GaLore and APOLLO: moments of the projected gradient, and the projection."""
-    everything = list(targets) == ["all"]
-    width = 1 if "8bit" in optim else None
-    state = 0
-    for name, parameter in trained:
-        size = _bytes(parameter) // parameter.numel()
-        chosen = parameter.ndim == 2 and "embed" not in name and "lm_head" not in name
-        if chosen and (everything or any(target in name for target in targets)):
-            short, long = sorted(parameter.shape)
-            used = min(rank, short)
-            state += 2 * used * long * (width or size) + used * short * size
-        elif width:
-            state += 2 * _eight_bit(name, parameter, width)
-        else:
-            state += 2 * _bytes(parameter)
-    largest = max((_bytes(parameter) for _, parameter in trained), default=0)
-    by_layer = recipe.galore.galore_layerwise or recipe.apollo.apollo_layerwise or optim.endswith("layerwise")
-    gradients = largest if by_layer else sum(_bytes(parameter) for _, parameter in trained)
-    return OptimizerMemory(state, gradients, 2 * largest, state)
-
-
-def _badam(recipe: Recipe, trained: _Parameters, gradients: int) -> OptimizerMemory:
-    """One block at a time: gradients and state of the largest; in mode `ratio` a share of every matrix."""
-    if recipe.badam.badam_mode == "ratio":
-        state = round(2 * recipe.badam.badam_update_ratio * gradients)
-        return OptimizerMemory(state, gradients, 0, state)
-    blocks: dict[str, int] = {}
-    numbers: dict[str, int] = {}
-    for name, parameter in trained:
-        found = _LAYER.search(name)
-        if found is None:
-            # Embeddings, output layer and the last norm never have their turn.
-            continue
-        block = found.group(1)
-        blocks[block] = blocks.get(block, 0) + _bytes(parameter)
-        numbers[block] = numbers.get(block, 0) + parameter.numel()
-    # Two moments in float32, and a copy of the block in float32 where the weights have 16 bits.
-    largest = max(blocks, key=lambda block: blocks[block], default="")
-    if not largest:
-        return OptimizerMemory(0, 0, 0, 0)
-    half = blocks[largest] < 4 * numbers[largest]
-    state = (12 if half else 8) * numbers[largest]
-    return OptimizerMemory(state, blocks[largest], 0, state)
-
-
-def _bytes(parameter: torch.nn.Parameter) -> int:
+def _bytes(parameter: torch.Tensor) -> int:
     return int(parameter.numel() * parameter.element_size())

@@ -80,7 +80,9 @@ def pack_linear_layers(model: Any, packing: Packing) -> None:
 
 
 def adapt_like_quantized(model: Any) -> None:
-    """Let adapters take their input as PEFT's own layers for quantized bases do: without a copy in their precision."""
+    """Let adapters take their input as PEFT's own layers for quantized bases do under a GPU's autocast: without a copy
+    in their precision. They do not notice that of the CPU.
+    """
     for module in model.modules():
         if isinstance(getattr(module, "base_layer", None), PackedLinear):
             module.cast_input_dtype_enabled = False
