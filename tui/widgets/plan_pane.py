@@ -149,7 +149,8 @@ class PlanPane(Static):
     def _bar_style(self, name: str) -> Style:
         if name in ("free", "others"):
             return self._part("free")
-        return self._part("weights" if name.endswith("weights") else "moving")
+        part = "weights" if name.endswith("weights") else "moving"
+        return component_style(self, f"plan-pane--{part}", background=True)
 
     def _part(self, name: str) -> Style:
         return component_style(self, f"plan-pane--{name}")
