@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import traceback
 
 import torch
 
@@ -26,6 +27,10 @@ def say_estimate(session: RunSession, recipe: Recipe, longest_row: int | None) -
             memory = estimate_memory(recipe, is_gpu=torch.cuda.is_available(), length=longest_row)
     except UserError:
         return None  # what is wrong with the model is told where it is loaded
+    except Exception:
+        # An estimate is never a reason to lose a run; the log has what went wrong.
+        traceback.print_exc()
+        return None
     rest = memory.logits + memory.update + memory.evaluation + memory.overhead
     session.finding(
         "info",

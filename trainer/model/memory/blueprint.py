@@ -9,7 +9,7 @@ import copy
 from typing import Any
 
 import torch
-from peft import PeftConfig, get_peft_model
+from peft import PeftConfig, TaskType, get_peft_model
 from transformers import AutoConfig
 from trl.trainer.utils import add_fused_lm_head
 
@@ -113,7 +113,11 @@ def _prepared(model: Any, recipe: Recipe) -> Any:
     adapters = list(recipe.model.adapter_name_or_path or [])
     if not adapters:
         return prepare_model(model, recipe, silent)
-    model = get_peft_model(model, PeftConfig.from_pretrained(adapters[-1]))
+    settings = PeftConfig.from_pretrained(adapters[-1])
+    if recipe.method.stage == "rm":
+        # An adapter of a language model goes on as one of a reward model.
+        settings.task_type = TaskType.SEQ_CLS
+    model = get_peft_model(model, settings)
     finish_adapter(model)
     if not recipe.method.pure_bf16:
         for parameter in model.parameters():
