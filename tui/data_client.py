@@ -7,7 +7,6 @@ by the next question, with the same set open.
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from trainer.errors import UserError
 from tui import data_answers
 from tui.data_answers import Listing, Opened, Piece, Progress, Report, What
 from tui.locale import text
-from tui.worker_process import RefusedError, Reply, WorkerProcess
+from tui.worker_process import RefusedError, Reply, WorkerOnDemand
 
 Recipe = Mapping[str, object]
 """Tables of a recipe, as in a preset."""
@@ -41,26 +40,14 @@ class DataClient:
     def __init__(
         self, command: Sequence[str] | None = None, indexed: Callable[[str, Indexed], None] | None = None
     ) -> None:
-        self._command = tuple(command or (sys.executable, "-P", "-m", "trainer", "data"))
+        command = command or (sys.executable, "-P", "-m", "trainer", "data")
+        self.worker = WorkerOnDemand(command, "data_screen", self._take_unasked)
         self._indexed = indexed
-        self._worker: WorkerProcess | None = None
-        self._starting = threading.Lock()
         self._open_request: dict[str, object] | None = None
         self._open_number = 0
         self._open_name = ""
         self._numbers: dict[str, int] = {}
         """The request of each kind that is under way, for those that may be cancelled."""
-        self._closed = False
-
-    @property
-    def alive(self) -> bool:
-        """Whether the worker process runs."""
-        return self._worker is not None and self._worker.alive
-
-    @property
-    def pid(self) -> int | None:
-        """The worker's process id; None when none was started."""
-        return None if self._worker is None else self._worker.process.pid
 
     def sets(self, recipe: Recipe) -> Listing:
         """All registered sets of the recipe's `dataset_dir`.
@@ -144,17 +131,9 @@ class DataClient:
 
     def cancel(self, verb: str) -> None:
         """Give the request of this kind up that is under way; whoever waits for it gets a CancelledError."""
-        number, worker = self._numbers.get(verb), self._worker
+        number, worker = self._numbers.get(verb), self.worker.current
         if number is not None and worker is not None and worker.alive:
             worker.send({"do": "cancel", "id": number})
-
-    def close(self) -> None:
-        """End the worker. Whoever waits for an answer gets a UserError."""
-        with self._starting:
-            self._closed = True
-            worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.end()
 
     def _ask(self, verb: str, arguments: Mapping[str, object], event: str, told: Told | None = None) -> Reply:
         try:
@@ -168,7 +147,7 @@ class DataClient:
         return self._ask_once(verb, arguments, event, told)
 
     def _ask_once(self, verb: str, arguments: Mapping[str, object], event: str, told: Told | None) -> Reply:
-        worker = self._living()
+        worker = self.worker.living()
 
         def started(number: int) -> None:
             self._numbers[verb] = number
@@ -186,16 +165,6 @@ class DataClient:
                 elif reply.get("event") == "indexed":
                     self._take_unasked(reply)
         raise AssertionError("replies end with an answer or an error")
-
-    def _living(self) -> WorkerProcess:
-        with self._starting:
-            if self._closed:
-                raise UserError(text("data_screen.closed"))
-            if self._worker is None or not self._worker.alive:
-                if self._worker is not None:
-                    self._worker.end()
-                self._worker = WorkerProcess(self._command, "data_screen", self._take_unasked)
-            return self._worker
 
     def _take_unasked(self, reply: Reply) -> None:
         """In the reader's thread: only the count of rows comes unasked."""

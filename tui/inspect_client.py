@@ -7,37 +7,18 @@ started again by the next question. Knows nothing of textual and nothing of torc
 from __future__ import annotations
 
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from trainer.errors import UserError
 from tui.forms.outlook import Outlook, outlook, ways_out
-from tui.locale import text
-from tui.worker_process import WorkerProcess
+from tui.worker_process import WorkerOnDemand
 
 
 class InspectClient:
     """A worker that answers "will it fit?"; started by the first question."""
 
     def __init__(self, command: Sequence[str] | None = None) -> None:
-        self._command = tuple(command or (sys.executable, "-P", "-m", "trainer", "inspect"))
-        self._worker: WorkerProcess | None = None
-        self._starting = threading.Lock()
-        self._closed = False
-
-    @property
-    def pid(self) -> int | None:
-        """The worker's process id; None when none was started."""
-        return None if self._worker is None else self._worker.process.pid
-
-    def start(self) -> None:
-        """Start the process, so that its imports are done when the first question comes.
-
-        Raises:
-            UserError: it cannot be started.
-        """
-        self._living()
+        self.worker = WorkerOnDemand(command or (sys.executable, "-P", "-m", "trainer", "inspect"), "estimate")
 
     def ask(self, recipe: Mapping[str, object], length: int | None, told: Callable[[Outlook], None]) -> None:
         """Ask for a resolved recipe; `told` gets the answer, and again with each way out when it does not fit.
@@ -45,7 +26,7 @@ class InspectClient:
         Raises:
             UserError: the worker refused, or ended.
         """
-        with self._living().request("estimate", {"recipe": recipe, "length": length}) as replies:
+        with self.worker.living().request("estimate", {"recipe": recipe, "length": length}) as replies:
             seen: Outlook | None = None
             for reply in replies:
                 event = reply.get("event")
@@ -60,21 +41,3 @@ class InspectClient:
                         return
                 elif event == "dropped":
                     return
-
-    def close(self) -> None:
-        """End the worker. Whoever waits for an answer gets a UserError."""
-        with self._starting:
-            self._closed = True
-            worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.end()
-
-    def _living(self) -> WorkerProcess:
-        with self._starting:
-            if self._closed:
-                raise UserError(text("estimate.closed"))
-            if self._worker is None or not self._worker.alive:
-                if self._worker is not None:
-                    self._worker.end()
-                self._worker = WorkerProcess(self._command, "estimate")
-            return self._worker

@@ -1,7 +1,8 @@
 """One life of a worker process: its pipes, the thread that reads them, and the requests that wait for a reply.
 
 Workers are `python -m trainer <verb>` and speak JSON lines (docs/*-protocol.md). They die with us, because their
-standard input closes. Not for what the requests mean: that is in `tui.workers` (chat) and `tui.data_client`.
+standard input closes. Not for what the requests mean: that is in `tui.workers` (chat), `tui.data_client` and
+`tui.inspect_client`.
 """
 
 from __future__ import annotations
@@ -196,6 +197,50 @@ class WorkerProcess:
             inbox.put(reply)
         if not inboxes and self._unasked is not None:
             self._unasked(reply)
+
+
+class WorkerOnDemand:
+    """A worker that is started when it is needed, and again when it has ended; any thread may ask for it.
+
+    `command`, `area` and `unasked` are those of `WorkerProcess`; `area` also has the words for one that is `closed`.
+    """
+
+    def __init__(self, command: Sequence[str], area: str, unasked: Callable[[Reply], None] | None = None) -> None:
+        self._command = tuple(command)
+        self._area = area
+        self._unasked = unasked
+        self._lock = threading.Lock()
+        self._closed = False
+        self.current: WorkerProcess | None = None
+        """The last one that was started, alive or not."""
+
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id; None when none was started."""
+        return None if self.current is None else self.current.process.pid
+
+    def living(self) -> WorkerProcess:
+        """A worker that runs.
+
+        Raises:
+            UserError: it cannot be started, or `close` was called.
+        """
+        with self._lock:
+            if self._closed:
+                raise UserError(text(f"{self._area}.closed"))
+            if self.current is None or not self.current.alive:
+                if self.current is not None:
+                    self.current.end()
+                self.current = WorkerProcess(self._command, self._area, self._unasked)
+            return self.current
+
+    def close(self) -> None:
+        """End the worker for good. Whoever waits for an answer gets a UserError."""
+        with self._lock:
+            self._closed = True
+            worker, self.current = self.current, None
+        if worker is not None:
+            worker.end()
 
 
 def worker_environment() -> dict[str, str]:

@@ -23,7 +23,7 @@ RECIPE = {"model": {"model_name_or_path": "demo"}, "data": {"cutoff_len": 512}, 
 def client() -> Iterator[DataClient]:
     client = DataClient(COMMAND)
     yield client
-    client.close()
+    client.worker.close()
 
 
 def test_the_registered_sets_come_with_what_speaks_against_them(client: DataClient) -> None:
@@ -90,7 +90,7 @@ def test_more_rows_become_known_while_they_are_counted() -> None:
         assert complete.wait(20)
         assert said == [("counted", Indexed(2, False)), ("counted", Indexed(3, True))]
     finally:
-        client.close()
+        client.worker.close()
 
 
 def test_a_check_reports(client: DataClient) -> None:
@@ -139,21 +139,22 @@ def test_refusals_have_codes_and_the_worker_lives_on(client: DataClient) -> None
     assert refused.value.code == "exists"
     with pytest.raises(UserError, match=r"broken\.json:3"):
         client.open("broken", RECIPE)
-    assert client.alive
+    assert client.worker.current is not None
+    assert client.worker.current.alive
 
 
 def test_a_worker_that_died_is_started_again_with_the_same_set_open(client: DataClient) -> None:
     client.open("identity", RECIPE)
-    first = client.pid
+    first = client.worker.pid
     other = DataClient(COMMAND)
     with pytest.raises(UserError, match=r"exit status 3.*MemoryError: too large"):
         other.open("crash", RECIPE)
-    other.close()
-    assert client._worker is not None
-    client._worker.process.kill()
-    client._worker.process.wait()
+    other.worker.close()
+    assert client.worker.current is not None
+    client.worker.current.process.kill()
+    client.worker.current.process.wait()
     assert "Who are you?" in client.view(0, "raw", "whole", 0, 1000).text
-    assert client.pid != first
+    assert client.worker.pid != first
 
 
 def test_close_frees_whoever_waits_and_nothing_is_started_afterwards() -> None:
@@ -170,7 +171,7 @@ def test_close_frees_whoever_waits_and_nothing_is_started_afterwards() -> None:
     waiting = threading.Thread(target=work)
     waiting.start()
     assert begun.wait(20)
-    client.close()
+    client.worker.close()
     waiting.join(20)
     assert len(errors) == 1
     with pytest.raises(UserError, match="closed"):

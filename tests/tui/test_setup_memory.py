@@ -123,12 +123,12 @@ async def test_a_narrow_window_says_it_in_one_line(language: str, verdict: str) 
 async def test_a_worker_that_ends_is_started_again_by_the_next_change() -> None:
     async with setup_open() as (setup, pilot):
         set_rows(setup, 4)
-        before = setup._inspect.pid
+        before = setup._inspect.worker.pid
         set_value(setup, "lora.lora_rank", 13)
         await until(pilot, lambda: "the inspect worker ended" in " ".join(screen_text(pilot.app).split()))
         set_value(setup, "lora.lora_rank", 16)
         await until(pilot, lambda: "GiB free: fits" in screen_text(pilot.app))
-        assert setup._inspect.pid != before
+        assert setup._inspect.worker.pid != before
 
 
 async def test_what_the_worker_refuses_is_told() -> None:
@@ -150,7 +150,7 @@ async def test_a_slow_answer_holds_nothing_up_and_is_dropped_for_a_newer_one() -
 
 async def test_the_worker_ends_with_the_cockpit() -> None:
     async with setup_open() as (setup, _):
-        worker = setup._inspect._worker
+        worker = setup._inspect.worker.current
         assert worker is not None
         assert worker.alive
     assert not worker.alive

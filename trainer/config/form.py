@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Tier = Literal["basic", "advanced", "expert"]
 
@@ -53,7 +53,7 @@ IN_WRITING = Condition("method.stage", ("pt", "sft", "ppo", "dpo", "kto", "grpo"
 """Stages whose model writes text."""
 IN_REWARD = Condition("method.stage", ("rm",))
 
-ADAPTER_METHODS = (
+AdapterMethod = Literal[
     "lora",
     "oft",
     "adalora",
@@ -65,8 +65,9 @@ ADAPTER_METHODS = (
     "ln_tuning",
     "prompt_tuning",
     "prefix_tuning",
-)
+]
 """Methods that leave the model's weights as they are and train an adapter; the names are PEFT's."""
+ADAPTER_METHODS: tuple[str, ...] = get_args(AdapterMethod)
 PROMPT_METHODS = ("prompt_tuning", "prefix_tuning")
 """Methods that put trained vectors in front of every sequence, and change no layer."""
 

@@ -89,7 +89,7 @@ class DataScreen(DataViews):
 
     def on_unmount(self) -> None:
         """The worker goes with the cockpit."""
-        self.client.close()
+        self.client.worker.close()
 
     def on_shown(self) -> None:
         """Look at the sets again; with other settings, also at the rows."""

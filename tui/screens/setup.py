@@ -106,7 +106,7 @@ class SetupScreen(CockpitScreen):
 
     def on_unmount(self) -> None:
         """The worker ends with the screen."""
-        self._inspect.close()
+        self._inspect.worker.close()
 
     def on_shown(self) -> None:
         """Take the preset that another screen asked for; changes are not dropped without a question."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.local_server import LocalServer, SilentHandler
 
 COMMIT = "a" * 40
 
 
 @dataclass
-class HubServer:
+class HubServer(LocalServer):
     """The data sets and models that are there, by `owner/name`, and what was asked."""
 
     repositories: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -34,30 +34,17 @@ class HubServer:
     """Seconds between the pieces of a file."""
     largest_page: int = 1000
     """Files that ModelScope lists at once, whatever is asked for."""
-    address: str = ""
-
-    def __enter__(self) -> HubServer:
-        hub = self
-
-        class Handler(_Handler):
-            server_state = hub
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
     def paths(self) -> list[str]:
         """What was asked for, without the queries."""
         return [urlsplit(path).path for _, path, _ in self.requests]
 
+    def handler(self) -> type[SilentHandler]:
+        return _Handler
 
-class _Handler(BaseHTTPRequestHandler):
-    server_state: HubServer
+
+class _Handler(SilentHandler):
+    hub: HubServer
 
     def do_HEAD(self) -> None:
         self._answer()
@@ -66,7 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
-        hub = self.server_state
+        hub = self.hub
         hub.requests.append((self.command, self.path, self.headers.get("Authorization")))
         parts = urlsplit(self.path)
         steps = unquote(parts.path).strip("/").split("/")
@@ -87,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
         files = self._files(name, revision)
         if files is not None:
             siblings = [{"rfilename": path, **(_sizes(path, files[path]) if sizes else {})} for path in files]
-            content = {"id": name, "sha": self.server_state.commit, "siblings": siblings}
+            content = {"id": name, "sha": self.hub.commit, "siblings": siblings}
             self._send(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
 
     def _hugging_face_file(self, name: str, revision: str, path: str) -> None:
@@ -98,10 +85,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(404, b"", {"X-Error-Code": "EntryNotFound"})
             return
         etag = hashlib.sha256(files[path]).hexdigest()
-        self._send_file(files[path], {"ETag": f'"{etag}"', "X-Repo-Commit": self.server_state.commit})
+        self._send_file(files[path], {"ETag": f'"{etag}"', "X-Repo-Commit": self.hub.commit})
 
     def _files(self, name: str, revision: str) -> dict[str, bytes] | None:
-        hub = self.server_state
+        hub = self.hub
         if name not in hub.repositories:
             self._send(401, b"", {"X-Error-Code": "RepoNotFound"})
         elif name in hub.gated and not self.headers.get("Authorization"):
@@ -113,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _modelscope(self, name: str, what: str, query: dict[str, str]) -> None:
-        hub = self.server_state
+        hub = self.hub
         files = hub.repositories.get(name)
         if files is None:
             self._send(404, b'{"Code": 10010205001, "Message": "not found"}')
@@ -143,7 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_file(self, content: bytes, headers: dict[str, str]) -> None:
         """All of a file or its rest, in pieces; perhaps not to the end."""
-        hub = self.server_state
+        hub = self.hub
         content = content[:-1] + b"?" if hub.damage else content
         asked = self.headers.get("Range", "")
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked and hub.knows_ranges else 0
@@ -175,9 +162,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
-
-    def log_message(self, *arguments: object) -> None:
-        """Tests say what they need to know themselves."""
 
 
 def _sizes(path: str, content: bytes) -> dict[str, object]:

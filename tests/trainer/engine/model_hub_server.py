@@ -4,40 +4,27 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.local_server import LocalServer, SilentHandler
 
 
 @dataclass
-class ModelHub:
+class ModelHub(LocalServer):
     """What was made and uploaded."""
 
     created: list[dict[str, Any]] = field(default_factory=list)
     files: dict[str, bytes] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
     refuses: bool = False
-    address: str = ""
 
-    def __enter__(self) -> ModelHub:
-        hub = self
-
-        class Handler(_Handler):
-            state = hub
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def handler(self) -> type[SilentHandler]:
+        return _Handler
 
 
-class _Handler(BaseHTTPRequestHandler):
-    state: ModelHub
+class _Handler(SilentHandler):
+    hub: ModelHub
 
     def do_GET(self) -> None:
         if "/revision/" in self.path or self.path.startswith("/api/models/"):
@@ -47,14 +34,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self._body()
-        self.state.tokens.add(str(self.headers.get("Authorization")))
-        if self.state.refuses:
+        self.hub.tokens.add(str(self.headers.get("Authorization")))
+        if self.hub.refuses:
             self._send(403, {"error": "this token may not write"})
         elif self.path == "/api/repos/create":
             made = json.loads(body)
-            self.state.created.append(made)
+            self.hub.created.append(made)
             name = f"{made.get('organization') or 'me'}/{made['name']}"
-            self._send(200, {"url": f"{self.state.address}/{name}"})
+            self._send(200, {"url": f"{self.hub.address}/{name}"})
         elif "/preupload/" in self.path:
             files = [
                 {"path": each["path"], "uploadMode": "regular", "shouldIgnore": False, "oid": None}
@@ -65,8 +52,8 @@ class _Handler(BaseHTTPRequestHandler):
             for line in body.splitlines():
                 record = json.loads(line)
                 if record["key"] == "file":
-                    self.state.files[record["value"]["path"]] = base64.b64decode(record["value"]["content"])
-            self._send(200, {"commitOid": "b" * 40, "commitUrl": f"{self.state.address}/me/result/commit/{'b' * 40}"})
+                    self.hub.files[record["value"]["path"]] = base64.b64decode(record["value"]["content"])
+            self._send(200, {"commitOid": "b" * 40, "commitUrl": f"{self.hub.address}/me/result/commit/{'b' * 40}"})
         else:
             self._send(404, {"error": self.path})
 
@@ -87,6 +74,3 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def log_message(self, *arguments: object) -> None:
-        """Tests say what they need to know themselves."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trainer.config.form import IN_SFT, WITH_ADAPTER, WITH_LLAMA_PRO, Condition, Form
+from trainer.config.form import IN_SFT, WITH_ADAPTER, WITH_LLAMA_PRO, AdapterMethod, Condition, Form
 from trainer.config.tables.base import Table
 from trainer.config.tables.inputs_outputs import JsonTable
 
@@ -26,24 +26,7 @@ class MethodTable(Table):
     pairs of better and worse answers, `kto` from answers marked good or bad; `ppo`, `grpo` and `rloo` from the rewards
     of the model's own answers."""
 
-    finetuning_type: Annotated[
-        Literal[
-            "lora",
-            "oft",
-            "freeze",
-            "full",
-            "adalora",
-            "vera",
-            "loha",
-            "lokr",
-            "miss",
-            "ia3",
-            "ln_tuning",
-            "prompt_tuning",
-            "prefix_tuning",
-        ],
-        Form("basic"),
-    ] = "lora"
+    finetuning_type: Annotated[Literal["lora", "oft", "freeze", "full", AdapterMethod], Form("basic")] = "lora"
     """Which weights change: `lora` adds small matrices and trains only them (least memory), `freeze` trains some
     layers, `full` trains everything (about eight times the memory of lora). More adapters: `oft` rotates, `adalora`
     moves rank to where it is needed, `vera`, `loha`, `lokr` and `miss` build their matrices otherwise, `ia3` scales

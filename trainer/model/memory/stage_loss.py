@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from peft import PeftModel
 from torch.utils.checkpoint import checkpoint
 
 from trainer.config import Recipe
@@ -33,7 +34,7 @@ def stage_loss(model: Any, inputs: dict[str, Any], recipe: Recipe) -> torch.Tens
     if method.stage == "rm":
         chosen, rejected = _rewards(model, inputs).chunk(2)
         return -torch.nn.functional.logsigmoid(chosen - rejected).mean()
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    causal = model.get_base_model() if isinstance(model, PeftModel) else model
     found: list[torch.Tensor] = []
     handle = causal.base_model.register_forward_hook(lambda _, __, outputs: found.append(outputs.last_hidden_state))
     outputs = model(**inputs, fused_lm_head=True, use_cache=False)
@@ -92,7 +93,7 @@ def _of_answers(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
 def _rewards(model: Any, inputs: dict[str, Any]) -> torch.Tensor:
     """(rows,): the last hidden state through the head."""
     inputs.pop("labels")
-    classifier = model.get_base_model() if hasattr(model, "get_base_model") else model
+    classifier = model.get_base_model() if isinstance(model, PeftModel) else model
     states = classifier.base_model(**inputs, use_cache=False).last_hidden_state
     head = next(module for name, module in classifier.named_children() if name in ("score", "classifier"))
     return head(states)[:, -1, 0].float()
@@ -127,7 +128,7 @@ def _untuned(model: Any, causal: Any, inputs: dict[str, Any]) -> torch.Tensor:
     """ASFT's other forward pass, without gradients."""
     model.eval()
     with torch.no_grad():
-        if hasattr(model, "disable_adapter"):
+        if isinstance(model, PeftModel):
             with model.disable_adapter():
                 states = causal.base_model(**inputs).last_hidden_state
         else:
