@@ -67,7 +67,7 @@ def llamafactory_text(resolved: Resolved, origin: str) -> Exported:
         found = _cannot_say(each, value, recipe)
         if found is not None:
             findings.append(found)
-        elif each.name in KNOWN_THERE.get(each.table, frozenset()) and _is_written(each, value, recipe):
+        elif each.key not in left and each.name in KNOWN_THERE.get(each.table, ()) and _is_written(each, value, recipe):
             name, value = _their_words(each, value)
             lines[headings[each.table]] += _lines(name, value)
     lines["train"] += [line for name, value in recipe.trainer.items() for line in _lines(name, value)]

@@ -227,6 +227,7 @@ MESSAGES: dict[str, str] = {
     "optimizer_base": "{used} works with optim = {allowed}, not with {optim}: choose one of them",
     "optimizer_replaced": "{used} is the optimizer, so that optim = {optim} is not used: leave it at adamw_torch",
     "optimizer_args_not_read": "{used} has settings of its own and does not read optim_args: remove it",
+    "optimizer_args_value": "{optim} does not know {value} of optim_args: write {expected}",
     "optimizer_args_form": "optim_args = {value} is no list of settings: write name=value,name=value",
     "optimizer_does_not_read": "optim = {optim} has no {name}: it is not used",
     "optimizer_needs_targets": "optim = {optim} needs optim_target_modules in [trainer]: set it to the layers, or use "

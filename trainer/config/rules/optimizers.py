@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from trainer.config.finding import Finding
 from trainer.config.form import ADAPTER_METHODS
 from trainer.config.hardware import Hardware
+from trainer.config.optim_args import has_low_rank_arguments, unread_arguments
 from trainer.config.recipe import Recipe
 from trainer.config.rules.base import Rule, error, exclusive, warning
 from trainer.config.rules.sharding import is_zero3
@@ -149,6 +150,11 @@ def settings_in_text(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     text = recipe.train.optim_args
     if text and not all(_SETTING.fullmatch(part.strip()) for part in text.split(",")):
         yield error("optimizer_args_form", "train.optim_args", change={"train.optim_args": None}, value=text)
+    elif has_low_rank_arguments(recipe.train.optim):
+        for value, expected in unread_arguments(recipe.train.optim, text):
+            change: dict[str, object] = {"train.optim_args": None}
+            told = {"optim": recipe.train.optim, "value": value, "expected": expected}
+            yield error("optimizer_args_value", "train.optim_args", change=change, **told)
 
 
 def settings_of_adam(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:

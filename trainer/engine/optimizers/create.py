@@ -15,6 +15,7 @@ from peft.optimizers import create_loraplus_optimizer
 from transformers import Trainer
 
 from trainer.config import Recipe
+from trainer.config.optim_args import low_rank_arguments
 from trainer.errors import UserError
 from trainer.run.messages import Say, words
 
@@ -129,13 +130,8 @@ def _galore(asked: _Asked) -> torch.optim.Optimizer:
 def _galore_by_name(asked: _Asked) -> torch.optim.Optimizer:
     """transformers' names, with its defaults."""
     name = str(asked.recipe.train.optim)
-    given = _settings_of(asked.recipe.train.optim_args, ("rank", "update_proj_gap", "scale", "proj_type"))
-    settings = GaloreSettings(
-        rank=_number(given, "rank", 128),
-        interval=_number(given, "update_proj_gap", 200),
-        scale=_real(given, "scale", 0.25),
-        kind=_one_of(given, "proj_type", ("std", "reverse_std", "right", "left", "full")),
-    )
+    given = low_rank_arguments(name, asked.recipe.train.optim_args)
+    settings = GaloreSettings(given.rank, given.update_proj_gap, given.scale, given.proj_type)
     base = {"galore_adamw": "adamw_torch", "galore_adamw_8bit": "adamw_8bit", "galore_adafactor": "adafactor"}
     groups = asked.low_rank_groups(asked.arguments.optim_target_modules, "optim_target_modules")
     make_base = base_maker(asked.arguments, base[name.removesuffix("_layerwise")])
@@ -166,21 +162,21 @@ def _apollo(asked: _Asked) -> torch.optim.Optimizer:
 
 def _apollo_by_name(asked: _Asked) -> torch.optim.Optimizer:
     """transformers' names, with its defaults."""
-    known = ("rank", "update_proj_gap", "scale", "proj_type", "proj", "scale_type")
-    given = _settings_of(asked.recipe.train.optim_args, known)
+    name = str(asked.recipe.train.optim)
+    given = low_rank_arguments(name, asked.recipe.train.optim_args)
     settings = ApolloSettings(
-        rank=_number(given, "rank", 128),
-        interval=_number(given, "update_proj_gap", 200),
-        scale=_real(given, "scale", 1.0),
-        kind=_one_of(given, "proj_type", ("std", "right", "left")),
-        random=_one_of(given, "proj", ("random", "svd")) == "random",
-        by_channel=_one_of(given, "scale_type", ("channel", "tensor")) == "channel",
+        rank=given.rank,
+        interval=given.update_proj_gap,
+        scale=given.scale,
+        kind=given.proj_type,
+        random=given.random,
+        by_channel=given.by_channel,
         scale_first=False,
         seed=asked.recipe.train.seed,
     )
     groups = asked.low_rank_groups(asked.arguments.optim_target_modules, "optim_target_modules")
     optimizer = Apollo(groups, settings, **asked.adam)
-    if str(asked.recipe.train.optim).endswith("_layerwise"):
+    if name.endswith("_layerwise"):
         asked.layer_by_layer(optimizer)
     return optimizer
 
@@ -289,41 +285,3 @@ def _loraplus(asked: _Asked) -> torch.optim.Optimizer:
     }
     asked.say("info", words("run_loraplus_rates", **rates))
     return optimizer
-
-
-def _settings_of(text: str | None, known: tuple[str, ...]) -> dict[str, str]:
-    """`name=value,name=value` as a dictionary.
-
-    Raises:
-        UserError: where a name is not known or a value is missing.
-    """
-    settings: dict[str, str] = {}
-    for part in filter(None, (text or "").replace(" ", "").split(",")):
-        name, _, value = part.partition("=")
-        if name not in known or not value:
-            raise UserError(f"expected name=value with a name of {', '.join(known)}", field="optim_args", value=part)
-        settings[name] = value
-    return settings
-
-
-def _number(given: dict[str, str], name: str, default: int) -> int:
-    value = given.get(name, str(default))
-    if not value.isdecimal() or int(value) < 1:
-        raise UserError(f"{name} must be a whole number from 1", field="optim_args", value=value)
-    return int(value)
-
-
-def _real(given: dict[str, str], name: str, default: float) -> float:
-    value = given.get(name, str(default))
-    try:
-        return float(value)
-    except ValueError:
-        raise UserError(f"{name} must be a number", field="optim_args", value=value) from None
-
-
-def _one_of(given: dict[str, str], name: str, choices: tuple[str, ...]) -> str:
-    """The chosen one; the first when none was chosen."""
-    value = given.get(name, choices[0])
-    if value not in choices:
-        raise UserError(f"{name} must be one of {', '.join(choices)}", field="optim_args", value=value)
-    return value

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from trainer.config import Recipe
+from trainer.config.optim_args import has_low_rank_arguments, low_rank_arguments
 
 Weights = Sequence[tuple[str, torch.nn.Parameter]]
 StateOf = Callable[[str, torch.Tensor], int]
@@ -92,14 +93,14 @@ def projection_of(recipe: Recipe) -> Projection | None:
             True,
             apollo.apollo_scale_front,
         )
-    if not optim.startswith(("galore_", "apollo_")):
+    if not has_low_rank_arguments(optim):
         return None
-    given = dict(part.split("=", 1) for part in (recipe.train.optim_args or "").split(",") if "=" in part)
+    given = low_rank_arguments(optim, recipe.train.optim_args)
     is_apollo = optim.startswith("apollo_")
     return Projection(
-        int(given.get("rank", 128)),
-        given.get("proj_type", "std"),
-        not is_apollo or given.get("proj", "random") != "random",
+        given.rank,
+        given.proj_type,
+        not is_apollo or not given.random,
         recipe.trainer.get("optim_target_modules") or "all-linear",
         optim.endswith("_layerwise"),
         is_apollo,

@@ -88,6 +88,24 @@ OPTIMIZER_CASES: tuple[Case, ...] = (
         train__optim_args="rank",
     ),
     case(
+        "optimizer_args_value",
+        "galore_adamw does not know rang=4 of optim_args: write name=value with a name of rank, update_proj_gap, scale",
+        train__optim="galore_adamw",
+        train__optim_args="rang=4",
+    ),
+    case(
+        "optimizer_args_value",
+        "apollo_adamw does not know rank=0 of optim_args: write rank= a whole number from 1",
+        train__optim="apollo_adamw",
+        train__optim_args="scale=0.5,rank=0",
+    ),
+    case(
+        "optimizer_args_value",
+        "apollo_adamw does not know proj=full of optim_args: write proj=random|svd",
+        train__optim="apollo_adamw",
+        train__optim_args="proj=full",
+    ),
+    case(
         "optimizer_args_not_read",
         "use_adam_mini has settings of its own",
         method__use_adam_mini=True,
