@@ -8,13 +8,14 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import torch
+from transformers import TrainerCallback
 
 import trainer.building
 import trainer.training
@@ -112,8 +113,8 @@ class Workshop:
         return train_here(run, resume=True)
 
 
-def train_here(run: RunDirectory, *, resume: bool = False) -> Trained:
-    """Train a run in this process, its output in its log.
+def train_here(run: RunDirectory, *, resume: bool = False, watching: Sequence[TrainerCallback] = ()) -> Trained:
+    """Train a run in this process, its output in its log; `watching` are callbacks of the trainer.
 
     Raises:
         AssertionError: the run failed.
@@ -123,6 +124,8 @@ def train_here(run: RunDirectory, *, resume: bool = False) -> Trained:
 
     def building(*args: Any) -> Any:
         built = build(*args)
+        for callback in watching:
+            built.add_callback(callback)
         seen.append(Trained(run, built.model, parameters_of(built.model)))
         return built
 

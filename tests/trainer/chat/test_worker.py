@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.chat_worker import Worker
 from tests.training_runs import TrainingRuns
 from trainer.run import latest_checkpoint
 
 _GREEDY = {"do_sample": False, "max_new_tokens": 12}
 _QUESTION = [{"role": "user", "content": "What is 1 plus 2?"}]
-
-
-class Worker:
-    """Talks to `python -m trainer chat`."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "trainer", "chat"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
-        )
-        assert self.read()["event"] == "ready"
-
-    def send(self, **request: Any) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-
-    def read(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return answer
-
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """Send a request and read up to the answer that is not a piece of text."""
-        self.send(**request)
-        pieces = []
-        while (answer := self.read())["event"] == "token":
-            pieces.append(answer["text"])
-        return {**answer, "streamed": "".join(pieces)}
 
 
 @pytest.fixture(scope="module")

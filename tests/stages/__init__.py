@@ -1,0 +1,1 @@
+"""Every stage with every kind of method: a table of what must hold for each. Losses are in tests/trainer/stages."""
