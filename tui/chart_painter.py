@@ -47,12 +47,13 @@ class ChartPainter:
             if before is not None and before[0] == version and before[1].picture.request == request:
                 result[metric] = before[1]
                 continue
-            series = reader.series.get(metric)
-            evaluation = reader.evaluations.get(f"eval_{metric}")
+            # What evaluations alone measure is a curve of its own.
+            series = reader.series.get(metric) or reader.evaluations.get(metric)
+            evaluation = reader.evaluations.get(metric if metric.startswith("eval_") else f"eval_{metric}")
             content = ChartContent(series, evaluation, marks, newest_step(reader), total_steps)
             figure = self._figures.setdefault(metric, PlotFigure())
             picture = build_picture(request, content, figure, before[1].picture if before is not None else None)
-            painted = PaintedChart(picture, _last(series), _last(evaluation))
+            painted = PaintedChart(picture, None if series is evaluation else _last(series), _last(evaluation))
             self._painted[metric] = (version, painted)
             result[metric] = painted
         return result

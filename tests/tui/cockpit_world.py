@@ -89,7 +89,7 @@ async def until_drawn(pilot: Pilot[int]) -> RunSnapshot:
         screen = pilot.app.screen_stack[0]
         if not isinstance(screen, DashboardScreen) or screen.snapshot is None or not screen.snapshot.complete:
             return False
-        chart = screen.query_one("#loss")
+        chart = screen.query_one("#main-curve")
         return chart.size.area == 0 or getattr(chart, "picture", None) is not None
 
     await until(pilot, drawn)

@@ -45,7 +45,7 @@ async def test_opening_another_run_replaces_the_one_that_is_shown(runs_folder: P
         await until_drawn(pilot)
         app.open_run(second.path)
         await until(pilot, lambda: "second  finished" in screen_text(app))
-        chart = app.screen.query_one("#loss", Chart)
+        chart = app.screen.query_one("#main-curve", Chart)
         await until(pilot, lambda: chart.picture is not None and chart.picture.across.high == 40)
 
 

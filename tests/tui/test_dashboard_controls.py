@@ -49,7 +49,7 @@ async def test_the_learning_rate_is_asked_for_checked_and_marked() -> None:
         live.answer()
         live.train(22)
         await until(pilot, lambda: "set: learning_rate_scale = 0.5" in screen_text(app))
-        chart = dashboard(app).query_one("#loss", Chart)
+        chart = dashboard(app).query_one("#main-curve", Chart)
         await until(pilot, lambda: chart.picture is not None and ("L", "mark") in chart.picture.rows[-1])
     live.trainer.close()
 

@@ -31,7 +31,7 @@ from trainer.run.series import Series
 from trainer.run.telemetry import Telemetry
 
 _LIST_LIMIT = 2000  # newest entries that each list keeps at least
-_SPEED_NAMES = ("_runtime", "_per_second")
+_SPEED_NAMES = ("_runtime", "_per_second", "_preparation_time")
 _LARGEST_STEP = 1 << 53
 
 

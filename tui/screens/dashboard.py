@@ -13,12 +13,15 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Static
 
+from tui import run_recipe
 from tui.locale import text
 from tui.screens import dashboard_texts as texts
 from tui.screens.base import CockpitScreen
 from tui.screens.dashboard_controls import Controls
 from tui.widgets.chart import SMOOTHINGS, Chart, moved, zoomed
 from tui.widgets.chart_picture import Window
+from tui.widgets.curve_board import CurveBoard
+from tui.widgets.dialogs import ChoiceDialog
 from tui.widgets.gauge import MachinePane
 from tui.widgets.lines_pane import LinesPane
 from tui.widgets.rows import RowsWidget
@@ -36,7 +39,7 @@ class DashboardScreen(CockpitScreen):
     area = "dashboard"
     CSS_PATH = "../theme/dashboard.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-tiny-width"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-tiny-height"), (15, "-short"), (21, "-low"), (32, "-high")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-tiny-height"), (15, "-short"), (21, "-low"), (32, "-high"), (38, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "demo", "dashboard.key_demo", id="dashboard.demo"),
         Binding("p", "pause", "dashboard.key_pause", id="dashboard.pause"),
@@ -50,6 +53,7 @@ class DashboardScreen(CockpitScreen):
         Binding("g", "sample", "dashboard.key_sample", id="dashboard.sample"),
         Binding("n", "note", "dashboard.key_note", show=False, id="dashboard.note"),
         Binding("l", "lower", "dashboard.key_lower", id="dashboard.lower"),
+        Binding("m", "curve", "dashboard.key_curve", id="dashboard.curve"),
         Binding("s", "smoothing", "dashboard.key_smoothing", id="dashboard.smoothing"),
         Binding("y", "log_scale", "dashboard.key_log_scale", show=False, id="dashboard.log_scale"),
         Binding("z", "maximise", "dashboard.key_maximise", id="dashboard.maximise"),
@@ -71,18 +75,13 @@ class DashboardScreen(CockpitScreen):
         self._controls = Controls(self)
         self._lower = _LOWER[0]
         self._window: Window | None = None
-        self._smoothing = SMOOTHINGS[2]
         self._maximised: Widget | None = None
 
     def compose_body(self) -> ComposeResult:
         yield StatusLine(id="status")
         yield Static("", id="banner", markup=False)
         with Horizontal(id="main"):
-            with Vertical(id="curves"):
-                yield Chart("dashboard.loss", ruler=True, id="loss")
-                with Horizontal(id="small"):
-                    yield Chart("dashboard.learning_rate", color="success", id="learning_rate")
-                    yield Chart("dashboard.grad_norm", color="secondary", id="grad_norm")
+            yield CurveBoard(id="curves")
             with Vertical(id="side"):
                 yield MachinePane(id="machine")
                 yield LinesPane("dashboard.findings", id="findings")
@@ -94,9 +93,7 @@ class DashboardScreen(CockpitScreen):
     # Life of the screen
 
     def on_mount(self) -> None:
-        """The learning rate is exact: it needs no smoothing."""
-        self.query_one("#learning_rate", Chart).smoothing = 0.0
-        self._set_smoothing()
+        """Nothing is known yet."""
         self.show_snapshot(None)
 
     def on_shown(self) -> None:
@@ -117,7 +114,7 @@ class DashboardScreen(CockpitScreen):
 
     def relabel(self) -> None:
         """Set every text again."""
-        for chart in self.query(Chart):
+        for chart in self.board.charts:
             chart.relabel()
         for lines in self.query(LinesPane):
             lines.relabel()
@@ -125,6 +122,11 @@ class DashboardScreen(CockpitScreen):
             machine.relabel()
         self.query_one(StatusLine).relabel()
         self.show_snapshot(self._snapshot)
+
+    @property
+    def board(self) -> CurveBoard:
+        """The charts."""
+        return self.query_one(CurveBoard)
 
     @property
     def snapshot(self) -> RunSnapshot | None:
@@ -135,8 +137,8 @@ class DashboardScreen(CockpitScreen):
 
     def ask_for_pictures(self) -> None:
         """Tell the feed which pictures are wanted, at which size."""
-        requests = {chart.id: chart.request() for chart in self.query(Chart)} if self.is_current else {}
-        wanted = {name: request for name, request in requests.items() if name is not None and request is not None}
+        requests = {chart.curve: chart.request() for chart in self.board.charts} if self.is_current else {}
+        wanted = {name: request for name, request in requests.items() if name and request is not None}
         self.cockpit.feed.set_requests(wanted)
 
     def show_snapshot(self, snapshot: RunSnapshot | None) -> None:
@@ -153,9 +155,17 @@ class DashboardScreen(CockpitScreen):
         self.refresh_bindings()
 
     def _show_charts(self, snapshot: RunSnapshot | None) -> None:
-        for chart in self.query(Chart):
-            chart.set_empty_text(texts.empty_chart(snapshot, self.cockpit.current_run, main=chart.id == "loss"))
-            painted = snapshot.charts.get(chart.id or "") if snapshot is not None else None
+        board = self.board
+        if snapshot is not None:
+            before = [chart.curve for chart in board.charts]
+            recipe = snapshot.run.recipe_file
+            evaluates = run_recipe.evaluates(recipe) or bool(snapshot.evaluations)
+            board.show_stage(run_recipe.stage(recipe), evaluates=evaluates, measured=snapshot.latest)
+            if [chart.curve for chart in board.charts] != before:
+                self.ask_for_pictures()
+        for chart in board.charts:
+            chart.set_empty_text(texts.empty_chart(snapshot, self.cockpit.current_run, main=chart is board.main))
+            painted = snapshot.charts.get(chart.curve) if snapshot is not None else None
             if painted is None:
                 if snapshot is None:
                     chart.show(None)
@@ -180,7 +190,7 @@ class DashboardScreen(CockpitScreen):
         elif self._lower == "log":
             lower.set_lines(texts.log_rows(snapshot), empty=text("dashboard.no_log"))
         else:
-            lower.set_lines(samples[::-1] if samples else (), empty=texts.no_samples(snapshot))
+            lower.set_lines(texts.sample_rows(snapshot, newest_last=True), empty=texts.no_samples(snapshot))
 
     def _show_banner(self, snapshot: RunSnapshot | None) -> None:
         line, mood = texts.banner(snapshot)
@@ -195,24 +205,45 @@ class DashboardScreen(CockpitScreen):
 
     def action_smoothing(self) -> None:
         """The next weight: 0, 0.6, 0.9, 0.97."""
-        self._smoothing = SMOOTHINGS[(SMOOTHINGS.index(self._smoothing) + 1) % len(SMOOTHINGS)]
-        self._set_smoothing()
+        board = self.board
+        board.set_smoothing(SMOOTHINGS[(SMOOTHINGS.index(board.smoothing) + 1) % len(SMOOTHINGS)])
         self.ask_for_pictures()
 
-    def _set_smoothing(self) -> None:
-        for name in ("loss", "grad_norm"):
-            self.query_one(f"#{name}", Chart).smoothing = self._smoothing
+    def action_curve(self) -> None:
+        """Choose the curve of the chart that has the focus, else of the large one."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            return
+        board, chart = self.board, self._chosen_chart
+
+        def apply(choice: str | None) -> None:
+            if choice == texts.FIRST_CURVES:
+                board.put_back()
+            elif choice:
+                board.put(chart, choice)
+            self._show_charts(snapshot)
+            self.ask_for_pictures()
+
+        choices = texts.curve_choices(snapshot, put_back=board.is_changed)
+        dialog = ChoiceDialog(
+            text("dashboard.curve_title"), text("dashboard.curve_explained"), choices, initial=chart.curve
+        )
+        self.app.push_screen(dialog, apply)
+
+    @property
+    def _chosen_chart(self) -> Chart:
+        return self.focused if isinstance(self.focused, Chart) else self.board.main
 
     def action_log_scale(self) -> None:
         """Linear or logarithmic, for the chart that has the focus, else for the loss."""
-        chart = self.focused if isinstance(self.focused, Chart) else self.query_one("#loss", Chart)
+        chart = self._chosen_chart
         chart.log_scale = not chart.log_scale
         self.ask_for_pictures()
 
     def action_zoom(self, factor: float) -> None:
         """All charts show half as many steps, or twice as many."""
         step = self._snapshot.step if self._snapshot is not None else 0
-        self._window = zoomed(self._window, factor, step, self.query_one("#loss", Chart).cursor)
+        self._window = zoomed(self._window, factor, step, self.board.main.cursor)
         self._set_windows()
 
     def action_pan(self, share: float) -> None:
@@ -227,13 +258,13 @@ class DashboardScreen(CockpitScreen):
         self._set_windows()
 
     def _set_windows(self) -> None:
-        for chart in self.query(Chart):
+        for chart in self.board.charts:
             chart.window = self._window
         self.ask_for_pictures()
 
     def action_cursor(self, by: int) -> None:
         """Move the cursor over the samples; it stands at the same step in all charts."""
-        main = self.query_one("#loss", Chart)
+        main = self.board.main
         steps = main.cursor_steps()
         if not steps:
             return
@@ -245,7 +276,7 @@ class DashboardScreen(CockpitScreen):
         self._move_cursors(steps[index])
 
     def _move_cursors(self, step: float | None) -> None:
-        for chart in self.query(Chart):
+        for chart in self.board.charts:
             chart.move_cursor(step)
 
     def action_lower(self) -> None:
@@ -268,7 +299,7 @@ class DashboardScreen(CockpitScreen):
         if self._maximised is not None:
             self._set_maximised(None)
             return
-        focused = self.focused if isinstance(self.focused, (Chart, LinesPane)) else self.query_one("#loss")
+        focused = self.focused if isinstance(self.focused, (Chart, LinesPane)) else self.board.main
         self._set_maximised(focused)
 
     def _set_maximised(self, pane: Widget | None) -> None:
@@ -283,7 +314,7 @@ class DashboardScreen(CockpitScreen):
 
     def action_back(self) -> None:
         """Escape: first the cursor goes, then the maximised pane, then the zoom, then the focus."""
-        if self.query_one("#loss", Chart).cursor is not None:
+        if self.board.main.cursor is not None:
             self._move_cursors(None)
         elif self._maximised is not None:
             self._set_maximised(None)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from trainer.errors import UserError
+from tui import run_recipe
 from tui.locale import text
-from tui.screens.dashboard_texts import peak_rate, verb_name
+from tui.screens.dashboard_texts import verb_name
 from tui.widgets.axes import short_number
 from tui.widgets.dialogs import ChoiceDialog, LineDialog
 
@@ -82,7 +83,7 @@ class Controls:
     def ask_learning_rate(self, snapshot: RunSnapshot | None) -> None:
         """A number sets the peak of the schedule; `x0.5` scales the peak."""
         now = snapshot.latest.get("learning_rate") if snapshot is not None else None
-        peak = peak_rate(snapshot) if snapshot is not None else None
+        peak = _peak_rate(snapshot) if snapshot is not None else None
 
         def check(entry: str) -> tuple[bool, str]:
             try:
@@ -149,6 +150,11 @@ class Controls:
     def _tell_from_thread(self, line: str, severity: str) -> None:
         tell: Callable[[str, str], None] = self._tell
         self._screen.app.call_from_thread(tell, line, severity)
+
+
+def _peak_rate(snapshot: RunSnapshot) -> float | None:
+    """The peak of the learning rate's schedule: what was set last, else the recipe's."""
+    return snapshot.set_rate if snapshot.set_rate is not None else run_recipe.learning_rate(snapshot.run.recipe_file)
 
 
 def _rounded(rate: float | None, factor: float = 1.0) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len
+
 from trainer.config.tables.names import ANSWER_SCORES
+from tui import run_recipe
 from tui.chart_painter import mark_letter
 from tui.locale import find, text
 from tui.localized import localized
+from tui.stage_curves import curve_title, curves_of, main_curve
 from tui.widgets import measures
 from tui.widgets.axes import value_text
 from tui.widgets.pane import Row
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 _SEVERITY_ROLES = {"error": "error", "warning": "warning", "info": "secondary"}
 _MARK_ROLES = {"checkpoint": "success", "resume": "accent", "command": "accent", "finding": "warning", "nan": "error"}
 _NEWEST_EVENTS = 500
+FIRST_CURVES = "as at first"
+"""The choice that is no curve: those that the stage begins with."""
 
 
 def event_rows(snapshot: RunSnapshot | None) -> list[Row]:
@@ -31,7 +34,7 @@ def event_rows(snapshot: RunSnapshot | None) -> list[Row]:
     if snapshot is None:
         return []
     rows: list[tuple[int, Row]] = [
-        (step, _event_row("E", step, text("dashboard.event_evaluation"), _measured(figures), "accent"))
+        (step, _event_row("E", step, text("dashboard.event_evaluation"), " ".join(_figures(figures)), "accent"))
         for step, figures in snapshot.evaluations
     ]
     evaluated = {step for step, _ in snapshot.evaluations}
@@ -54,14 +57,14 @@ def event_rows(snapshot: RunSnapshot | None) -> list[Row]:
     return [row for _, row in sorted(rows, key=lambda item: item[0])]
 
 
-def _measured(figures: Mapping[str, float]) -> str:
+def _figures(figures: Mapping[str, float]) -> list[str]:
     """The figures of an evaluation: the loss, then the scores of answers, then what else there is."""
 
     def place(name: str) -> tuple[bool, bool]:
         return name != "eval_loss", not name.endswith(ANSWER_SCORES)
 
     shown = {name: name if name == "eval_loss" else name.removeprefix("eval_") for name in sorted(figures, key=place)}
-    return " ".join(f"{word} {value_text(figures[name])}" for name, word in shown.items())
+    return [f"{word} {value_text(figures[name])}" for name, word in shown.items()]
 
 
 def _mark_row(snapshot: RunSnapshot, mark: Mark) -> Row:
@@ -119,11 +122,13 @@ def log_rows(snapshot: RunSnapshot | None) -> list[Row]:
     return [] if snapshot is None else [((line, "foreground"),) for line in snapshot.log]
 
 
-def sample_rows(snapshot: RunSnapshot | None) -> list[Row]:
-    """Prompts and answers, the newest first."""
+def sample_rows(snapshot: RunSnapshot | None, *, newest_last: bool = False) -> list[Row]:
+    """Prompts and answers, the newest first or last; an answer always stands below its prompt."""
     rows: list[Row] = []
-    for sample in reversed(snapshot.samples if snapshot is not None else ()):
-        head: Row = ((f"{text('common.chart_step', step=sample.step)}  ", "muted"), (sample.prompt, "secondary"))
+    samples = snapshot.samples if snapshot is not None else ()
+    for sample in samples if newest_last else reversed(samples):
+        prompt = " ".join(sample.prompt.split())
+        head: Row = ((f"{text('common.chart_step', step=sample.step)}  ", "muted"), (prompt, "secondary"))
         if sample.score is not None:
             head = (*head, (f"  {text('dashboard.sample_score', score=f'{sample.score:.4g}')}", "muted"))
         rows.append(head)
@@ -134,7 +139,11 @@ def sample_rows(snapshot: RunSnapshot | None) -> list[Row]:
 
 def no_samples(snapshot: RunSnapshot | None) -> str:
     """What will stand where samples will be."""
-    return "" if snapshot is None else text("dashboard.no_samples")
+    if snapshot is None:
+        return ""
+    return text(
+        "dashboard.no_answers" if run_recipe.stage(snapshot.run.recipe_file) == "rm" else "dashboard.no_samples"
+    )
 
 
 def finding_rows(snapshot: RunSnapshot | None) -> list[Row]:
@@ -156,7 +165,8 @@ def banner(snapshot: RunSnapshot | None) -> tuple[str, str]:
         return "", ""
     state = snapshot.state.value
     if state == "finished":
-        return text("dashboard.banner_finished"), "good"
+        trains = run_recipe.trains(snapshot.run.recipe_file)
+        return text("dashboard.banner_finished" if trains else "dashboard.banner_not_trained"), "good"
     if state == "stopped":
         return text("dashboard.banner_stopped", step=snapshot.step), "calm"
     if state == "failed":
@@ -179,38 +189,28 @@ def empty_chart(snapshot: RunSnapshot | None, run: RunDirectory | None, *, main:
         return text("dashboard.reading") if main else ""
     if not main:
         return ""
+    recipe = snapshot.run.recipe_file
     if snapshot.state.alive:
-        every = logging_steps(snapshot.run.recipe_file)
-        coming = text("dashboard.first_loss", steps=every)
+        first = curve_title(main_curve(run_recipe.stage(recipe)))
+        coming = text("dashboard.first_point", curve=first, steps=run_recipe.logging_steps(recipe))
         # While data are prepared the status knows how far it is; the phase tells only that it began.
         doing = _message(snapshot) or snapshot.phase_text
         return f"{doing}\n{coming}" if doing else coming
-    return text("dashboard.no_loss", state=state_word(snapshot.state))
+    if snapshot.evaluations and not run_recipe.trains(recipe):
+        # Measured once: that is no curve.
+        return "\n".join(_figures(snapshot.evaluations[-1][1]))
+    return text("dashboard.no_curve", state=state_word(snapshot.state))
 
 
-def logging_steps(recipe_file: Path) -> int:
-    """How many steps lie between two measurements."""
-    value = _train_table(recipe_file).get("logging_steps", 1)
-    return max(1, int(value)) if isinstance(value, (int, float)) else 1
-
-
-def peak_rate(snapshot: RunSnapshot) -> float | None:
-    """The peak of the learning rate's schedule: what was set last, else the recipe's."""
-    if snapshot.set_rate is not None:
-        return snapshot.set_rate
-    value = _train_table(snapshot.run.recipe_file).get("learning_rate")
-    return float(value) if isinstance(value, (int, float)) else None
-
-
-@lru_cache(maxsize=8)
-def _train_table(recipe_file: Path) -> Mapping[str, object]:
-    """Read from the recipe's text: the definition costs too much here."""
-    try:
-        recipe = tomllib.loads(recipe_file.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
-        return {}
-    table = recipe.get("train", {})
-    return table if isinstance(table, dict) else {}
+def curve_choices(snapshot: RunSnapshot, *, put_back: bool) -> list[tuple[str, str]]:
+    """Every curve that the run has, with its newest value; first, where the user has chosen before, to undo that."""
+    evaluated = snapshot.evaluations[-1][1] if snapshot.evaluations else {}
+    names = curves_of(snapshot.latest, evaluated)
+    titles = {name: curve_title(name) for name in names}
+    width = max((cell_len(title) for title in titles.values()), default=0)
+    values = {name: value_text(snapshot.latest.get(name, evaluated.get(name))) for name in names}
+    rows = [(name, f"{title}{' ' * (width - cell_len(title))}  {values[name]:>9}") for name, title in titles.items()]
+    return [(FIRST_CURVES, text("dashboard.curve_first")), *rows] if put_back else rows
 
 
 def summary(snapshot: RunSnapshot | None, width: int) -> list[Row]:
@@ -218,9 +218,10 @@ def summary(snapshot: RunSnapshot | None, width: int) -> list[Row]:
     if snapshot is None:
         return [((f" {text('common.state_none')}", "muted"),)]
     total = f"/{snapshot.total_steps}" if snapshot.total_steps else ""
+    curve = main_curve(run_recipe.stage(snapshot.run.recipe_file))
     facts: Sequence[tuple[str, str]] = (
         (text("dashboard.step"), f"{snapshot.step}{total}"),
-        (text("dashboard.loss"), value_text(snapshot.latest.get("loss"))),
+        (curve_title(curve), value_text(snapshot.latest.get(curve))),
         (text("dashboard.speed"), measures.count(snapshot.latest.get("tokens_per_second", 0.0))),
         (text("dashboard.eta"), measures.duration(snapshot.seconds_left)),
     )

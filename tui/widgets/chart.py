@@ -18,6 +18,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.locale import text
+from tui.stage_curves import curve_title
 from tui.themes import role_style
 from tui.widgets.axes import value_text
 from tui.widgets.chart_picture import GUTTER, Cell, ChartRequest, Picture, Window
@@ -36,7 +37,7 @@ _ROLE_COLORS = {
 
 
 class Chart(Widget, can_focus=True):
-    """One metric over the steps of a run. `color` names the theme variable of its curve."""
+    """One curve of a run over its steps. `color` names the theme variable of the line."""
 
     class Resized(Message):
         """The chart has another size: it needs another picture."""
@@ -47,9 +48,9 @@ class Chart(Widget, can_focus=True):
 
     DEFAULT_CSS = "Chart { width: 1fr; height: 1fr; min-height: 3; }"
 
-    def __init__(self, title_key: str, *, color: str = "primary", ruler: bool = False, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, curve: str, *, color: str = "primary", ruler: bool = False, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._title_key = title_key
+        self._curve = curve
         self._color = color
         self._ruler = ruler
         self._picture: Picture | None = None
@@ -62,6 +63,21 @@ class Chart(Widget, can_focus=True):
         self.cursor: float | None = None
 
     # What the screen asks and tells
+
+    @property
+    def curve(self) -> str:
+        """The name of the measurement that is shown."""
+        return self._curve
+
+    def show_curve(self, curve: str) -> None:
+        """Show another curve from now on; its picture is still to come."""
+        if curve != self._curve:
+            self._curve = curve
+            self.log_scale = False
+            self._picture = None
+            self._latest = (None, None)
+            self._refresh_header()
+            self.refresh()
 
     def request(self) -> ChartRequest | None:
         """The picture that is wanted now; None while there is no room or nobody looks."""
@@ -211,7 +227,7 @@ class Chart(Widget, can_focus=True):
 
     def _refresh_header(self) -> None:
         width = self.size.width
-        header = header_row(self, text(self._title_key), self._header_parts(), width)
+        header = header_row(self, curve_title(self._curve), self._header_parts(), width)
         if header != self._header:
             dirty = min(width, changed_cells(self._header, header))
             self._header = header

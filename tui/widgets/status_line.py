@@ -8,7 +8,9 @@ from rich.cells import cell_len
 from textual import events
 
 from trainer.run import RunState
+from tui import run_recipe
 from tui.locale import text
+from tui.stage_curves import curve_title, main_curve
 from tui.widgets import measures
 from tui.widgets.axes import value_text
 from tui.widgets.gauge import bar
@@ -78,12 +80,13 @@ def _share(snapshot: RunSnapshot) -> float | None:
 def _figures_row(snapshot: RunSnapshot, width: int) -> Row:
     latest = snapshot.latest
     total = snapshot.total_steps
+    curve = main_curve(run_recipe.stage(snapshot.run.recipe_file))
     step = f"{snapshot.step:>{len(str(total))}}/{total}" if total else str(snapshot.step)
     speed = latest.get("tokens_per_second")
     padded = latest.get("padded_tokens_per_second")
     figures: list[tuple[str, str]] = [
         (text("dashboard.step"), step),
-        (text("dashboard.loss"), f"{value_text(latest.get('loss')):>7}"),
+        (curve_title(curve), f"{value_text(latest.get(curve)):>7}"),
         (text("dashboard.speed"), f"{'-' if speed is None else measures.count(speed):>7}"),
         (text("dashboard.epoch"), f"{snapshot.epoch:.2f}"),
     ]
