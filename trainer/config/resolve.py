@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trainer.config.form import IN_SEQUENCES, WITH_ALPHA
+from trainer.config.form import IN_ANSWERING, IN_SEQUENCES, WITH_ALPHA
 from trainer.config.hardware import Hardware
 from trainer.config.model_names import is_hub_name, prefers_modelscope
 from trainer.config.recipe import Recipe
@@ -54,6 +54,10 @@ _AGAINST_LORA = {
     "prompt_tuning": 300,
     "prefix_tuning": 100,
 }
+
+_FOLLOWING = ("reduce_lr_on_plateau", "greedy")
+"""Schedules that go by a figure of the evaluations."""
+_SMALLER_IS_BETTER = ("loss", "perplexity", "kl")
 
 
 def resolve(recipe: Recipe, hardware: Hardware) -> Resolved:
@@ -131,20 +135,25 @@ def _pin_memory(_: Recipe, hardware: Hardware) -> Choice:
 
 
 def _wants_best(recipe: Recipe) -> bool:
-    if recipe.train.load_best_model_at_end or recipe.train.save_strategy == "best":
+    train = recipe.train
+    if train.load_best_model_at_end or train.save_strategy == "best":
         return True
-    return recipe.method.early_stopping_steps is not None
+    return recipe.method.early_stopping_steps is not None or train.lr_scheduler_type in _FOLLOWING
 
 
 def _best_metric(recipe: Recipe, _: Hardware) -> Choice | None:
-    return Choice("loss", "the loss of the evaluation") if _wants_best(recipe) else None
+    if not _wants_best(recipe):
+        return None
+    if recipe.method.stage in IN_ANSWERING.values:
+        return Choice("reward", "the reward of the evaluation")
+    return Choice("loss", "the loss of the evaluation")
 
 
 def _greater_is_better(recipe: Recipe, _: Hardware) -> Choice | None:
     metric = recipe.train.metric_for_best_model
     if metric is None:
         return None
-    less = metric.endswith("loss")
+    less = metric.endswith(_SMALLER_IS_BETTER)
     return Choice(not less, f"{metric} shall {'fall' if less else 'rise'}")
 
 

@@ -44,7 +44,12 @@ def evaluate_sets(trainer: Any, mean: TokenMean) -> dict[str, float]:
     metrics["eval_loss"] = mean.mean()
     if trainer.recipe.train.predict_with_generate:
         metrics.update({f"eval_{score}": total / rows for score, total in sums.items()})
+    tell_evaluation(trainer, metrics, started, rows)
+    return metrics
+
+
+def tell_evaluation(trainer: Any, metrics: dict[str, float], started: float, rows: int) -> None:
+    """Log the figures of an evaluation of that many rows and hand them to the callbacks; its speed is added to them."""
     metrics.update(speed_metrics("eval", started, num_samples=rows))
     trainer.log(metrics)
     trainer.control = trainer.callback_handler.on_evaluate(trainer.args, trainer.state, trainer.control, metrics)
-    return metrics

@@ -181,7 +181,8 @@ class LiveControl:
         if trainer.eval_dataset is None:
             raise ValueError("this run has no evaluation data: set val_size or eval_dataset before the start")
         metrics = trainer.evaluate()
-        return f"eval_loss {metrics.get('eval_loss', math.nan):.4f}"
+        name = trainer.goes_by
+        return f"{name} {metrics.get(name, math.nan):.4f}"
 
     def _sample(self, trainer: Any, command: Command) -> str:
         prompts = command.arguments.get("prompts") or self._sample_prompts

@@ -76,7 +76,7 @@ class AnswerPredictions:
         done = 0
         while done < len(rows):
             trainer.live.between_evaluation_batches()
-            _say_how_far(trainer, done, len(rows))
+            say_how_far(trainer, done, len(rows))
             batch = [prompt_and_answer(rows[row]) for row in range(done, min(len(rows), done + self._batch_size))]
             answers = self._generated([prompt for prompt, _ in batch], seed=recipe.train.seed + done)
             if answers is None:
@@ -181,6 +181,7 @@ def _named(prefix: str, scores: Mapping[str, float]) -> dict[str, float]:
     return {f"{prefix}_{name}": value for name, value in scores.items()}
 
 
-def _say_how_far(trainer: Any, done: int, rows: int) -> None:
+def say_how_far(trainer: Any, done: int, rows: int) -> None:
+    """Tell in the status of the run how many rows of an evaluation have been answered."""
     message = f"step {trainer.state.global_step}: {done} of {rows} rows answered"
     trainer.session.status.update(message=message)

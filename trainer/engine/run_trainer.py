@@ -29,6 +29,7 @@ from .optimizers.base import OwnOptimizer
 from .optimizers.create import own_optimizer
 from .predictions import Prediction
 from .samples import sample_answers
+from .schedules import schedule_settings
 from .session import RunSession
 from .throughput import ThroughputMeter
 from .token_counts import READ, REFUSED, CountingCollator, TokenMean, take_counts
@@ -60,6 +61,8 @@ class RunTrainer:
     """What the processes of the loader have read of a stream."""
     loss_is_over_rows: bool = False
     """Whether the loss is a mean over rows; else it is one over labelled tokens."""
+    goes_by: str = "eval_loss"
+    """The figure of an evaluation that matters most."""
 
     def attach(
         self: Any, session: RunSession, live: LiveControl, checkpoints: CheckpointWriter, recipe: Recipe
@@ -100,13 +103,8 @@ class RunTrainer:
         return made
 
     def create_scheduler(self: Any, num_training_steps: int, *args: Any, **kwargs: Any) -> Any:
-        """The schedule; of warmup_stable_decay, unless told otherwise, a third stays and two thirds fall."""
-        settings = dict(self.args.lr_scheduler_kwargs or {})
-        if str(self.args.lr_scheduler_type.value) == "warmup_stable_decay" and "num_decay_steps" not in settings:
-            rest = num_training_steps - self.args.get_warmup_steps(num_training_steps)
-            settings["num_decay_steps"] = max(0, rest - settings.get("num_stable_steps", rest // 3))
-            self.args.lr_scheduler_kwargs = settings
-            self.session.finding("info", words("run_decay_steps", steps=settings["num_decay_steps"]))
+        """The schedule, with what the recipe leaves open of it."""
+        self.args.lr_scheduler_kwargs = schedule_settings(self.args, num_training_steps, self.session.finding)
         return super().create_scheduler(num_training_steps, *args, **kwargs)  # type: ignore[misc]
 
     def _get_train_sampler(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -321,7 +319,7 @@ class RunTrainer:
         numbers = {name: float(value) for name, value in logs.items() if isinstance(value, (int, float))}
         if "loss" in numbers:
             self._write_metrics(step, numbers)
-        elif any(name.startswith("eval_") and name.endswith("loss") for name in numbers):
+        elif any(name.startswith("eval_") for name in numbers):
             skipped = ("epoch", "eval_num_tokens")
             values = {name: value for name, value in numbers.items() if name not in skipped}
             self.session.events.write(EvaluationEvent(step=step, values=values))
@@ -377,14 +375,18 @@ class RunTrainer:
         metrics: dict[str, float]
         try:
             with self.throughput.excluded(), torch.random.fork_rng(devices=devices):
-                if isinstance(self.eval_dataset, dict):
-                    metrics = evaluate_sets(self, self._evaluation)
-                else:
-                    metrics = super().evaluate(*args, **kwargs)  # type: ignore[misc]
+                metrics = self.evaluated()
                 self._answer_prompts()
         finally:
             self.forget_evaluation()
             self.session.phase("running")
+        return metrics
+
+    def evaluated(self: Any) -> dict[str, float]:
+        """The figures of an evaluation, logged and handed to the callbacks."""
+        if isinstance(self.eval_dataset, dict):
+            return evaluate_sets(self, self._evaluation)
+        metrics: dict[str, float] = super().evaluate()  # type: ignore[misc]
         return metrics
 
     def _answer_prompts(self: Any) -> None:

@@ -77,6 +77,8 @@ class SampleEvent:
     seconds: float = 0.0
     score: float | None = None
     """What it was rewarded with, in stages that learn from rewards."""
+    held_out: bool = False
+    """Whether it answers a prompt that is not learned from."""
 
 
 @dataclass(frozen=True)

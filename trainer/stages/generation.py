@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -34,11 +34,23 @@ def drawing_settings(model: Any, tokenizer: Any, recipe: Recipe) -> GenerationCo
     return generation_settings(model, tokenizer, recipe, do_sample=True, num_beams=1)
 
 
+def evaluation_settings(model: Any, tokenizer: Any, recipe: Recipe) -> GenerationConfig:
+    """How answers to held-out prompts are written: drawn as in training or, with `eval_greedy`, the likeliest ones."""
+    return generation_settings(model, tokenizer, recipe, do_sample=not recipe.reward.eval_greedy, num_beams=1)
+
+
 def draw_answers(
-    model: Any, tokenizer: Any, settings: GenerationConfig, prompts: Sequence[Sequence[int]], expected: Sequence[str]
+    model: Any,
+    tokenizer: Any,
+    settings: GenerationConfig,
+    prompts: Sequence[Sequence[int]],
+    expected: Sequence[str],
+    stop_when: Callable[[], bool],
 ) -> list[Answer]:
-    """One answer to each prompt, all in one batch; `model` is in evaluation mode."""
-    drawn = generate_batch(model, settings, prompts)
+    """One answer to each prompt, all in one batch; `model` is in evaluation mode. They end early when `stop_when` says
+    so.
+    """
+    drawn = generate_batch(model, settings, prompts, stop_when)
     ends = torch.tensor(settings.eos_token_id).reshape(-1)
     answers = []
     for prompt, ids, wanted in zip(prompts, drawn, expected, strict=True):

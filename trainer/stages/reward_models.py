@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +57,8 @@ class WholeRewardModel:
         return WholeRewardModel(model, tokenizer.pad_token_id)
 
     @torch.no_grad()
-    def scores(self, answers: Sequence[Answer]) -> torch.Tensor:
-        """(answers,) float32."""
+    def scores(self, answers: Sequence[Answer], waiting: Callable[[], None]) -> torch.Tensor:
+        """(answers,) float32; nothing is waited for."""
         batch = answer_batch(answers, self.pad_token_id)
         inputs = {name: batch[name].to(self.model.device) for name in ("input_ids", "attention_mask")}
         return self.model(**inputs, use_cache=False).logits[:, 0].float().cpu()
@@ -102,8 +102,8 @@ class RewardAdapter:
         return RewardAdapter(policy, head.to(policy.device, torch.float32), tokenizer.pad_token_id)
 
     @torch.no_grad()
-    def scores(self, answers: Sequence[Answer]) -> torch.Tensor:
-        """(answers,) float32."""
+    def scores(self, answers: Sequence[Answer], waiting: Callable[[], None]) -> torch.Tensor:
+        """(answers,) float32; nothing is waited for."""
         batch = answer_batch(answers, self._pad_token_id)
         inputs = {name: batch[name].to(self._policy.device) for name in ("input_ids", "attention_mask")}
         with _in_place(self._policy), last_hidden_state(causal_model(self._policy)) as hidden:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,8 +20,10 @@ from .rollouts import Answer
 class RewardModel(Protocol):
     """Something that gives each answer a number."""
 
-    def scores(self, answers: Sequence[Answer]) -> torch.Tensor:
-        """(answers,) float32, on the CPU."""
+    def scores(self, answers: Sequence[Answer], waiting: Callable[[], None]) -> torch.Tensor:
+        """(answers,) float32, on the CPU. Where it has to be waited for, `waiting` is called again and again; what it
+        raises ends it.
+        """
         ...
 
 
@@ -34,19 +36,29 @@ class Rewards:
     model: RewardModel | None
     model_weight: float
 
-    def parts(self, answers: Sequence[Answer]) -> dict[str, torch.Tensor]:
+    def parts(self, answers: Sequence[Answer], waiting: Callable[[], None]) -> dict[str, torch.Tensor]:
         """What each source gives the answers, unweighted, (answers,) float32 by its name.
+
+        `waiting` is called between answers and while a service is waited for; what it raises ends it.
 
         Raises:
             UserError: when the user's own function or a service fails.
         """
-        found = {name: torch.tensor([float(of(answer)) for answer in answers]) for name, _, of in self.functions}
-        return found if self.model is None else {**found, "model": self.model.scores(answers)}
+        found = {name: torch.tensor(_each(of, answers, waiting)) for name, _, of in self.functions}
+        return found if self.model is None else {**found, "model": self.model.scores(answers, waiting)}
 
     def total(self, parts: dict[str, torch.Tensor]) -> torch.Tensor:
         """The weighted sum of `parts`, (answers,)."""
         weights = {name: weight for name, weight, _ in self.functions} | {"model": self.model_weight}
         return torch.stack([weights[name] * values for name, values in parts.items()]).sum(0)
+
+
+def _each(function: RewardOfText, answers: Sequence[Answer], waiting: Callable[[], None]) -> list[float]:
+    found = []
+    for answer in answers:
+        waiting()
+        found.append(float(function(answer)))
+    return found
 
 
 def make_rewards(recipe: Recipe, policy: Any, tokenizer: Any, say: Say) -> Rewards:

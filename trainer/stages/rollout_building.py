@@ -13,7 +13,7 @@ from trainer.engine.argument_checks import check_optimizer, check_schedule
 from trainer.engine.arguments import training_arguments
 from trainer.run.messages import Say
 
-from .generation import drawing_settings
+from .generation import drawing_settings, evaluation_settings
 from .reference import make_reference
 from .rewards import make_rewards
 from .rollout_trainer import RolloutTrainer
@@ -50,9 +50,11 @@ def build_on_prompts(
         args=arguments,
         data_collator=list,
         train_dataset=data.train,
+        eval_dataset=data.evaluation_sets or data.evaluation,
         processing_class=tokenizer,
     )
     trainer.prompts, trainer.settings = data.train, settings
+    trainer.evaluation_settings = evaluation_settings(model, tokenizer, recipe)
     trainer.reference = make_reference(trainer.model, recipe, say) if with_reference else None
     trainer.rewards = make_rewards(recipe, trainer.model, tokenizer, say)
     return trainer

@@ -20,6 +20,7 @@ from transformers import GenerationConfig, Trainer
 from trainer.data import EncodedRows
 from trainer.engine.figures import Figures
 from trainer.engine.live import StopTraining
+from trainer.engine.random_state import RandomState
 from trainer.engine.run_trainer import RunTrainer
 from trainer.engine.token_counts import trained_in
 from trainer.errors import UserError
@@ -30,6 +31,7 @@ from .log_probabilities import AnswerScores, answer_scores
 from .reference import Reference
 from .reward_models import remove_saved_reward
 from .rewards import Rewards
+from .rollout_evaluation import evaluate_answers, of_answers
 from .rollouts import Answer, Rollouts, answer_batch, together
 
 _ROLLOUTS_FILE = "rollouts.safetensors"
@@ -84,12 +86,14 @@ class RolloutTrainer(RunTrainer, Trainer):
 
     prompts: EncodedRows
     settings: GenerationConfig
+    evaluation_settings: GenerationConfig
     rewards: Rewards
     reference: Reference | None
     answers_per_prompt: int = 1
     buffer_steps: int = 1
     """Optimizer steps that a buffer holds the answers for."""
     buffer_epochs: int = 1
+    goes_by = "eval_reward"
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -100,6 +104,7 @@ class RolloutTrainer(RunTrainer, Trainer):
         self._waiting: list[dict[str, torch.Tensor]] = []
         self._divisor = 1
         self._shown_at = -1
+        self._boundary: RandomState | None = None
 
     def learned_from(self, tensors: Mapping[str, torch.Tensor], scores: torch.Tensor) -> dict[str, torch.Tensor]:
         """What the stage learns from answers, each (rows, length - 1) float32, beside `tensors`.
@@ -154,25 +159,26 @@ class RolloutTrainer(RunTrainer, Trainer):
         Raises:
             StopTraining: when the run is to stop meanwhile; it is saved as it was before.
         """
-        started, random = time.perf_counter(), self._random_state()
+        started = time.perf_counter()
         self.session.phase("running", f"writing answers, step {self.state.global_step}")
-        model = self.accelerator.unwrap_model(self.model)
-        model.eval()
+        self.accelerator.unwrap_model(self.model).eval()
         rows = [number for number in prompts for _ in range(self.answers_per_prompt)]
         size = self.args.per_device_eval_batch_size
         answers: list[Answer] = []
         parts, rewards = [], []
         for start in range(0, len(rows), size):
-            self._stop_if_asked(random)
-            drawn = self._drawn(model, rows[start : start + size])
+            self._stop_if_asked()
+            drawn = self.drawn(self.prompts, rows[start : start + size], self.settings)
+            # One that was asked for meanwhile has cut these answers short.
+            self._stop_if_asked()
             answers += drawn
             try:
-                rewards.append(self.rewards.parts(drawn))
+                rewards.append(self.rewards.parts(drawn, self._stop_if_asked))
             except UserError:
                 # A service that is gone is no reason to lose the steps before.
-                self._save_as_before(random, "reward failed")
+                self._save_as_before("reward failed")
                 raise
-            parts.append(self._judged(model, drawn))
+            parts.append(self.judged(drawn))
         pad = int(self.processing_class.pad_token_id)
         tensors = together(parts, pad)
         by_source = {name: torch.cat([part[name] for part in rewards]) for name in rewards[0]}
@@ -183,15 +189,22 @@ class RolloutTrainer(RunTrainer, Trainer):
         self.session.phase("running", f"step {self.state.global_step}")
         return Rollouts.shuffled({**tensors, **learned}, self.buffer_epochs)
 
-    def _drawn(self, model: Any, rows: Sequence[int]) -> list[Answer]:
-        prompts = [self.prompts.values("prompt_ids", row).tolist() for row in rows]
-        expected = [self.prompts.expected(row) for row in rows]
+    def drawn(self, rows: EncodedRows, numbers: Sequence[int], settings: GenerationConfig) -> list[Answer]:
+        """Answers to these of `rows` in one batch, the model being in evaluation mode; cut short when the run is to
+        stop.
+        """
+        model = self.accelerator.unwrap_model(self.model)
+        prompts = [rows.values("prompt_ids", number).tolist() for number in numbers]
+        expected = [rows.expected(number) for number in numbers]
         with self.compute_loss_context_manager():
-            return draw_answers(model, self.processing_class, self.settings, prompts, expected)
+            return draw_answers(
+                model, self.processing_class, settings, prompts, expected, stop_when=self.live.asked_to_stop
+            )
 
     @torch.no_grad()
-    def _judged(self, model: Any, answers: Sequence[Answer]) -> dict[str, torch.Tensor]:
+    def judged(self, answers: Sequence[Answer]) -> dict[str, torch.Tensor]:
         """The answers as a batch, with what policy and reference make of their tokens."""
+        model = self.accelerator.unwrap_model(self.model)
         batch = answer_batch(answers, int(self.processing_class.pad_token_id))
         on_device = {name: values.to(model.device) for name, values in batch.items()}
         with self.compute_loss_context_manager():
@@ -205,29 +218,37 @@ class RolloutTrainer(RunTrainer, Trainer):
         """What the policy makes of the tokens as they are drawn, (rows, length - 1) each: `old` log-probabilities."""
         return {"old": self.policy_scores(model, batch).tokens}
 
-    def _stop_if_asked(self, random: Any) -> None:
+    def _stop_if_asked(self) -> None:
         """Poll; a stop that saves goes back to the last boundary, where this buffer had not been begun."""
         self.live.between_micro_batches(self)
         if not self.live.stopping:
             return
-        self._save_as_before(random, self.session.stop_reason or "stop command")
+        self._save_as_before(self.session.stop_reason or "stop command")
         self.session.stop_reason = self.session.stop_reason or "stop command"
         raise StopTraining
 
-    def _save_as_before(self, random: Any, reason: str) -> None:
+    def _save_as_before(self, reason: str) -> None:
         """Save the last boundary, at which nothing of the new answers had been drawn."""
-        self._restore_random_state(random)
-        if self.state.global_step and self.checkpoints.last_step != self.state.global_step:
+        if self._boundary is not None and self.checkpoints.last_step != self.state.global_step:
+            self._boundary.restore()
             self.save_now(reason)
 
-    def _random_state(self) -> tuple[torch.Tensor, torch.Tensor | None]:
-        on_gpu = torch.cuda.get_rng_state(self.args.device) if self.args.device.type == "cuda" else None
-        return torch.get_rng_state(), on_gpu
+    def evaluated(self) -> dict[str, float]:
+        """The figures of an evaluation: what answers to held-out prompts are worth."""
+        return evaluate_answers(self)
 
-    def _restore_random_state(self, state: tuple[torch.Tensor, torch.Tensor | None]) -> None:
-        torch.set_rng_state(state[0])
-        if state[1] is not None:
-            torch.cuda.set_rng_state(state[1], self.args.device)
+    def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+        """As everywhere; but a reward that fails in an evaluation is no reason to lose the steps before."""
+        try:
+            super()._maybe_log_save_evaluate(*args, **kwargs)
+        except UserError:
+            if self.checkpoints.last_step != self.state.global_step:
+                # A resume makes up for the evaluation.
+                self._interrupted = True
+                self.save_now("reward failed")
+            raise
+        # Not when the answers are begun: the first step of an epoch comes after a draw of the data loader.
+        self._boundary = RandomState.now(self.args.device)
 
     def _add_figures(
         self,
@@ -242,8 +263,8 @@ class RolloutTrainer(RunTrainer, Trainer):
         if len(by_source) > 1:
             for name, values in by_source.items():
                 figures.add(f"rewards/{name}", values)
-        figures.add("answer_tokens", torch.tensor([len(answer.ids) for answer in answers]))
-        figures.add("answers_ended", torch.tensor([float(answer.has_end) for answer in answers]))
+        for name, values in of_answers(answers).items():
+            figures.add(name, values)
         # The mean of -log p over drawn tokens is an estimate of the entropy of the draw.
         figures.add("entropy", -tensors["old"][tensors["labels"][:, 1:] != -100])
         if "reference" in tensors:
@@ -257,8 +278,12 @@ class RolloutTrainer(RunTrainer, Trainer):
         self._shown_at = step
         shown = min(_SHOWN, len(answers), max(self.answers_per_prompt, 2))
         for answer, score in zip(answers[:shown], scores[:shown].tolist(), strict=True):
-            prompt = self.processing_class.decode(answer.prompt_ids, skip_special_tokens=True).strip()
-            self.session.events.write(SampleEvent(step, prompt, answer.text, seconds / len(answers), score))
+            said = SampleEvent(step, self.readable_prompt(answer), answer.text, seconds / len(answers), score)
+            self.session.events.write(said)
+
+    def readable_prompt(self, answer: Answer) -> str:
+        """The prompt of an answer without special tokens."""
+        return str(self.processing_class.decode(answer.prompt_ids, skip_special_tokens=True)).strip()
 
     @contextmanager
     def saved_form(self) -> Iterator[None]:
@@ -274,6 +299,10 @@ class RolloutTrainer(RunTrainer, Trainer):
     def _load_from_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         with self.saved_form():
             super()._load_from_checkpoint(*args, **kwargs)
+
+    def _load_best_model(self) -> None:
+        with self.saved_form():
+            super()._load_best_model()
 
     def stage_figures(self, logs: dict[str, float], training: bool, weights: list[int]) -> dict[str, float]:
         """The means since the last log."""

@@ -108,8 +108,8 @@ def numbers(progress: Progress) -> list[tuple[str, str]]:
     if progress.loss is not None:
         found.append((text("command_line.loss"), f"{progress.loss:.4f}"))
     for name, value in progress.evaluation.items():
-        if name == "eval_loss":
-            found.append((text("command_line.eval_loss"), f"{value:.4f}"))
+        if name in ("eval_loss", "eval_reward"):
+            found.append((text(f"command_line.{name}"), f"{value:.4f}"))
     if progress.learning_rate is not None:
         found.append((text("command_line.learning_rate"), f"{progress.learning_rate:.2e}"))
     if progress.tokens_per_second is not None:

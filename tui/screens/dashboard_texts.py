@@ -58,12 +58,13 @@ def event_rows(snapshot: RunSnapshot | None) -> list[Row]:
 
 
 def _figures(figures: Mapping[str, float]) -> list[str]:
-    """The figures of an evaluation: the loss, then the scores of answers, then what else there is."""
+    """The figures of an evaluation: loss or reward, then the scores of answers, then what else there is."""
+    first = ("eval_loss", "eval_reward")
 
     def place(name: str) -> tuple[bool, bool]:
-        return name != "eval_loss", not name.endswith(ANSWER_SCORES)
+        return name not in first, not name.endswith(ANSWER_SCORES)
 
-    shown = {name: name if name == "eval_loss" else name.removeprefix("eval_") for name in sorted(figures, key=place)}
+    shown = {name: name if name in first else name.removeprefix("eval_") for name in sorted(figures, key=place)}
     return [f"{word} {value_text(figures[name])}" for name, word in shown.items()]
 
 
@@ -130,7 +131,8 @@ def sample_rows(snapshot: RunSnapshot | None, *, newest_last: bool = False) -> l
         prompt = " ".join(sample.prompt.split())
         head: Row = ((f"{text('common.chart_step', step=sample.step)}  ", "muted"), (prompt, "secondary"))
         if sample.score is not None:
-            head = (*head, (f"  {text('dashboard.sample_score', score=f'{sample.score:.4g}')}", "muted"))
+            words = "sample_score_held_out" if sample.held_out else "sample_score"
+            head = (*head, (f"  {text(f'dashboard.{words}', score=f'{sample.score:.4g}')}", "muted"))
         rows.append(head)
         rows += [((line, "foreground"),) for line in (sample.text.strip() or "…").splitlines()]
         rows.append(())

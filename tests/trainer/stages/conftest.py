@@ -33,7 +33,9 @@ def stage_rows(stage: str) -> list[dict[str, Any]]:
 def stage_run(runs: TrainingRuns, tmp_path: Path) -> MakeRun:
     """A run of a stage on its rows: six steps, evaluated and saved after three and at the end."""
 
-    def make(stage: str, method: str = "lora", *, name: str = "run", rows: Any = None, **tables: Any) -> RunDirectory:
+    def make(
+        stage: str, method: str = "lora", /, *, name: str = "run", rows: Any = None, **tables: Any
+    ) -> RunDirectory:
         file = tmp_path / f"{name}-rows.json"
         file.write_text(json.dumps(stage_rows(stage) if rows is None else rows), encoding="utf-8")
         values: dict[str, dict[str, Any]] = {

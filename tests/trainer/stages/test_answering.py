@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
+from tests.trainer.stages.answering import answering, log_of
 from tests.trainer.stages.conftest import MakeRun
 from tests.training_runs import TrainingRuns, events_of, losses_of, same_weights, wait_for, weights_of
 from trainer.chat.loading import load_for_chat
@@ -32,32 +33,6 @@ CURVES = {
     "grpo": {"kl", "groups_of_one_mind"},
     "rloo": {"kl", "groups_of_one_mind"},
 }
-SMALL: dict[str, dict[str, Any]] = {
-    "data": {"val_size": 0.0, "cutoff_len": 96},
-    "lora": {"lora_dropout": 0.0},
-    "generation": {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "max_new_tokens": 8},
-    "reward": {"reward_funcs": ["regex"], "reward_regex": "[a-m]"},
-    "train": {"eval_strategy": "no", "eval_steps": None, "learning_rate": 1e-3, "save_steps": 3},
-}
-
-
-def answering(
-    stage_run: MakeRun, stage: str, method: str = "lora", *, name: str = "run", **tables: Any
-) -> RunDirectory:
-    """A run of six steps over buffers of two; of grpo and rloo with groups of four."""
-    values = {table: dict(entries) for table, entries in SMALL.items()}
-    if stage == "ppo":
-        values["ppo"] = {"ppo_epochs": 2}
-    else:
-        values["grpo"] = {"num_generations": 4, "num_iterations": 2, "beta": 0.1}
-    for table, entries in tables.items():
-        values.setdefault(table, {}).update(entries)
-    rows = [{"instruction": f"What is {i} plus 1?", "output": str(i + 1)} for i in range(7)]
-    return stage_run(stage, method, name=name, rows=rows, **values)
-
-
-def log_of(run: RunDirectory) -> str:
-    return run.log_file.read_text()[-2500:]
 
 
 @pytest.mark.parametrize(("stage", "method"), [("ppo", "lora"), ("rloo", "full")])
@@ -209,9 +184,9 @@ def _check_both_ways_to_ask(run: RunDirectory, folder: str) -> None:
     before = policy(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
     adapter = RewardAdapter.on(policy, recipe, tokenizer)
     whole = WholeRewardModel.load(recipe, policy, tokenizer)
-    scores = adapter.scores(answers)
-    torch.testing.assert_close(scores, whole.scores(answers))
-    alone = torch.cat([adapter.scores([answer]) for answer in answers])
+    scores = adapter.scores(answers, lambda: None)
+    torch.testing.assert_close(scores, whole.scores(answers, lambda: None))
+    alone = torch.cat([adapter.scores([answer], lambda: None) for answer in answers])
     torch.testing.assert_close(scores, alone)
     assert [name for name, parameter in policy.named_parameters() if parameter.requires_grad] == trained
     after = policy(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits

@@ -183,12 +183,9 @@ MESSAGES: dict[str, str] = {
     "probabilities of all: set top_p = 1 and top_k = 0",
     "answers_and_groups": "a step has {answers} answers, which is no multiple of num_generations = {group}: set "
     "gradient_accumulation_steps = {steps}",
-    "evaluation_in_stage": "stage {stage} has no evaluation, its reward is told step by step: set eval_strategy = no "
-    "and hold no rows back",
     "length_groups_in_stage": "stage {stage} writes its rows itself, so that there are no lengths to group by: turn "
     "group_by_length off",
     "ppo_and_shift_attn": "stage {stage} does not work with shift_attn: turn it off",
-    "best_model_in_stage": "stage {stage} has no best model to load: turn load_best_model_at_end off",
     "label_smoothing_without_its_loss": "dpo_label_smoothing works only with pref_loss {allowed}, not {loss}: set it "
     "to 0",
     "loss_needs_label_smoothing": "pref_loss {loss} is made for labels that may be wrong: set dpo_label_smoothing to "

@@ -9,7 +9,6 @@ from trainer.config.form import IN_ANSWERING, IN_GROUPS
 from trainer.config.hardware import Hardware
 from trainer.config.recipe import Recipe
 from trainer.config.rules.base import Rule, error, warning
-from trainer.config.rules.data import has_evaluation_data
 from trainer.config.tables.reinforcement import REWARD_FUNCTIONS
 
 _SETTINGS = {"regex": "reward_regex", "format": "reward_format", "python": "reward_file"}
@@ -93,12 +92,6 @@ def loop(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     if recipe.model.shift_attn:
         change: dict[str, object] = {"model.shift_attn": False}
         yield error("ppo_and_shift_attn", "model.shift_attn", "method.stage", change=change, stage=stage)
-    if train.load_best_model_at_end:
-        key = "train.load_best_model_at_end"
-        yield error("best_model_in_stage", key, "method.stage", change={key: False}, stage=stage)
-    if train.eval_strategy != "no" or has_evaluation_data(recipe):
-        off: dict[str, object] = {"train.eval_strategy": "no", "data.val_size": 0.0, "data.eval_dataset": []}
-        yield error("evaluation_in_stage", "train.eval_strategy", "method.stage", change=off, stage=stage)
     if train.group_by_length:
         key = "train.group_by_length"
         yield error("length_groups_in_stage", key, "method.stage", change={key: False}, stage=stage)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trainer.config.finding import Finding
+from trainer.config.form import IN_ANSWERING
 from trainer.config.hardware import Hardware
 from trainer.config.recipe import Recipe
 from trainer.config.rules.base import Rule, error, found, warning
 
 # Adam's update does not depend on the gradient's size, so that no model bears steps beyond this.
 _HIGHEST_SOUND_LEARNING_RATE = 0.1
-_FIGURES = dict.fromkeys(("pt", "sft"), ("loss", "entropy", "mean_token_accuracy"))
+_FIGURES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("pt", "sft"), ("loss", "entropy", "mean_token_accuracy")),
+    **dict.fromkeys(("ppo", "grpo", "rloo"), ("reward", "kl", "reward_std", "answer_tokens", "answers_ended")),
+}
 
 
 def best_model(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -71,15 +75,23 @@ def best_metric(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     metric = recipe.train.metric_for_best_model
     if metric is None or stage not in _FIGURES:
         return
-    known = _FIGURES[stage]
+    known = (*_FIGURES[stage], *_single_rewards(recipe))
     # Of each data set by itself: `alpaca_loss`.
     name = next((each for each in (*known, "accuracy") if _is_figure(metric, each)), None)
     if name is None:
         values = {"metric": metric, "stage": stage, "known": ", ".join(known)}
-        yield error("best_metric_unknown", key, "method.stage", change={key: "loss"}, **values)
+        yield error("best_metric_unknown", key, "method.stage", change={key: known[0]}, **values)
     elif name == "accuracy" and not recipe.method.compute_accuracy:
         change: dict[str, object] = {"method.compute_accuracy": True} if stage == "sft" else {key: "loss"}
         yield error("best_metric_needs_accuracy", key, "method.compute_accuracy", change=change, metric=metric)
+
+
+def _single_rewards(recipe: Recipe) -> tuple[str, ...]:
+    """Where the reward is a sum, the figures of its parts."""
+    if recipe.method.stage not in IN_ANSWERING.values:
+        return ()
+    parts = (*recipe.reward.reward_funcs, *(("model",) if recipe.ppo.reward_model else ()))
+    return tuple(f"rewards/{name}" for name in parts) if len(parts) > 1 else ()
 
 
 def _is_figure(metric: str, name: str) -> bool:

@@ -134,5 +134,10 @@ class RewardTable(Table):
     """`python`: a file with a function `reward(prompt, answer, expected)` that returns a number. It runs only after you
     have agreed to its content: `trimtab trust FILE`."""
 
+    eval_greedy: Annotated[bool, Form("advanced")] = False
+    """Evaluate the likeliest answers to the held-out prompts, always the same ones, as a user with a cool temperature
+    gets them. Off: they are drawn as in training, from a fixed seed, so that `eval_reward` and `reward` can be
+    compared."""
+
     reward_timeout: Annotated[float, Field(gt=0), Form("expert", unit="seconds")] = 60.0
     """How long a reward service may take for one request; after four tries in vain the run stops with what it has."""

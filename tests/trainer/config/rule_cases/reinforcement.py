@@ -67,12 +67,11 @@ REINFORCEMENT_CASES: tuple[Case, ...] = (
     ),
     case("ppo_and_shift_attn", "stage ppo does not work with shift_attn", method__stage="ppo", model__shift_attn=True),
     case(
-        "best_model_in_stage",
-        "stage ppo has no best model to load",
-        method__stage="ppo",
-        train__load_best_model_at_end=True,
+        "best_metric_unknown",
+        "metric_for_best_model = loss is no figure of an evaluation in stage grpo: choose reward, kl",
+        method__stage="grpo",
+        train__metric_for_best_model="loss",
     ),
-    case("evaluation_in_stage", "stage grpo has no evaluation", method__stage="grpo", data__val_size=0.1),
     case(
         "length_groups_in_stage",
         "stage ppo writes its rows itself",
