@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     verbs.add_parser("inspect", help="answer requests for estimates, JSON lines on stdin and stdout")
     verbs.add_parser("estimate", help="a resolved recipe as TOML on stdin, its memory as JSON on stdout")
     lead = verbs.add_parser("pipeline", help="start the steps of a pipeline one after the other")
-    lead.add_argument("record", type=Path)
+    lead.add_argument("folder", type=Path)
     verbs.add_parser("expand", help="a model, a new folder and a number as JSON on stdin, the new blocks on stdout")
     arguments = parser.parse_args(argv)
     hide_hub_kernels()
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
         return run_training(arguments.run, resume=arguments.resume)
     if arguments.verb == "pipeline":
-        return _lead(arguments.record)
+        return _lead(arguments.folder)
     if arguments.verb == "chat":
         from trainer.chat.worker import serve as serve_chat
 
@@ -57,12 +57,12 @@ def main(argv: list[str] | None = None) -> int:
     return _preflight()
 
 
-def _lead(record: Path) -> int:
+def _lead(folder: Path) -> int:
     from trainer.errors import UserError
-    from trainer.run.pipeline import lead
+    from trainer.run.leading import lead
 
     try:
-        return lead(record)
+        return lead(folder)
     except UserError as error:
         print(error, flush=True)
         return 1

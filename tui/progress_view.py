@@ -42,10 +42,11 @@ _STATE_STYLES = {
 }
 
 
-def follow(run: RunDirectory, *, from_start: bool = False) -> int:
+def follow(run: RunDirectory, *, from_start: bool = False, whole: str = "") -> int:
     """Show the run until it ends, and return the exit code that tells how it ended; 130 when left with Ctrl-C.
 
-    With `from_start` what happened before the view opened is told too.
+    With `from_start` what happened before the view opened is told too. `whole` is the pipeline that the run is a step
+    of: what can be done is said of that.
     """
     view: PlainView | RichView = RichView() if on_terminal() else PlainView()
     reader = RunReader(run)
@@ -67,9 +68,9 @@ def follow(run: RunDirectory, *, from_start: bool = False) -> int:
                 time.sleep(_POLL_SECONDS)
                 reader.poll()
     except KeyboardInterrupt:
-        print(text("command_line.run_goes_on", name=run.name))
+        print(text("command_line.run_goes_on", name=whole or run.name))
         return INTERRUPTED_EXIT
-    _print_end(run, reader, progress)
+    _print_end(run, reader, progress, hints=not whole)
     return EXIT_CODES.get(progress.state, 1)
 
 
@@ -188,7 +189,7 @@ def _bar(progress: Progress) -> RenderableType:
     return row
 
 
-def _print_end(run: RunDirectory, reader: RunReader, progress: Progress) -> None:
+def _print_end(run: RunDirectory, reader: RunReader, progress: Progress, *, hints: bool) -> None:
     state = text(f"command_line.state_{progress.state.value}")
     end = reader.end
     said = " ".join(((localized(end.id, end.values, end.text) if end else "") or progress.message).split())
@@ -198,6 +199,9 @@ def _print_end(run: RunDirectory, reader: RunReader, progress: Progress) -> None
             if not said or said not in " ".join(line.split()):  # once is enough
                 print(f"  | {line}")
         print(text("command_line.see_log", file=run.log_file))
+    if not hints:
+        return
+    if progress.state in (RunState.FAILED, RunState.LOST):
         resumable = progress.state is RunState.LOST or bool(list_checkpoints(run.checkpoints_folder))
         print(text("command_line.go_on_with" if resumable else "command_line.start_anew", name=run.name))
     elif progress.state is RunState.STOPPED:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.trainer.run.fake_leader import fake_leader
 from tests.trainer.run.fake_trainer import fake_program
 from trainer.paths import shipped_folder
-from trainer.run import RunDirectory, find_run, launch
+from trainer.run import RunDirectory, find_run, launch, leading
 from tui.command_line import main
 from tui.commands import train
 from tui.locale import set_language
@@ -65,6 +66,12 @@ class World:
         """From now on runs are played by the fake trainer."""
         program = fake_program(delay=delay, **settings)
         self._monkeypatch.setattr(train, "launch", functools.partial(launch, program=program))
+
+    def fake_pipeline(self, **steps: Mapping[str, float]) -> None:
+        """From now on pipelines are led by the real leader, and their steps are played by the fake trainer."""
+        program = fake_leader(**steps)
+        led = functools.partial(leading.launch_pipeline, program=program)
+        self._monkeypatch.setattr("tui.commands.pipeline.launch_pipeline", led)
 
     def trimtab(self, *words: str) -> Result:
         """Run one command."""

@@ -10,13 +10,17 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from trainer.config.form import ADAPTER_METHODS, IN_ANSWERING
-from trainer.config.presets import load_preset
+from trainer.config.overrides import apply_overrides
+from trainer.config.presets import Preset, find_preset, load_preset
+from trainer.config.problems import PresetErrors
 from trainer.config.recipe import Recipe
+from trainer.config.spellings import translate_values
+from trainer.config.validation import validated
 from trainer.errors import UserError
 
 _GOOD_NAME = re.compile(r"[\w+=-]+")
@@ -33,7 +37,14 @@ class Step:
     recipe: Recipe
     """As it is written; where it starts from is filled in by `chained`."""
     starts_from: str | None = None
-    """The step whose result it starts from. Unset: the last one before it that is no reward model."""
+    """The step whose result it starts from. Unset: the last one before it that trains and is no reward model."""
+    preset: str = ""
+    """The file of the preset that it builds on."""
+
+    @property
+    def makes_a_model(self) -> bool:
+        """Whether it ends with weights: a step that only evaluates or predicts has none."""
+        return self.recipe.train.do_train
 
 
 def is_pipeline(file: Path) -> bool:
@@ -41,32 +52,82 @@ def is_pipeline(file: Path) -> bool:
     if file.suffix != ".toml" or not file.is_file():
         return False
     try:
-        return "pipeline" in tomllib.loads(file.read_text(encoding="utf-8"))
+        return "pipeline" in tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError):
         return False
 
 
-def read_pipeline(file: Path) -> tuple[Step, ...]:
-    """The steps of a file: each a preset (`extends`, by name or by path from the file) with tables laid over it.
+def pipeline_file(name_or_path: str) -> Path | None:
+    """The file of a pipeline, by its name among the presets or by its path; None when that is something else."""
+    try:
+        found = find_preset(name_or_path)
+    except UserError:
+        return None
+    return found if is_pipeline(found) else None
+
+
+def pipeline_description(file: Path) -> str:
+    """What a pipeline's file says of itself."""
+    return str(tomllib.loads(file.read_text(encoding="utf-8-sig")).get("description", ""))
+
+
+def read_pipeline(file: Path, overrides: Sequence[str] = ()) -> tuple[Step, ...]:
+    """The steps of a file: each a preset (`extends`, by name or by path from the file) with tables laid over it, and
+    over these the overrides: `2.learning_rate=1e-5` or `rm.learning_rate=1e-5`, by number or name of the step.
 
     Raises:
-        UserError: when a step has no good name, or names what is not there.
+        UserError: when a step has no good name, or names what is not there; an override names no step.
         PresetErrors: when a value of a step is wrong.
     """
-    document = tomllib.loads(file.read_text(encoding="utf-8"))
+    document = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     entries = document["pipeline"]
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+    if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise UserError("write the steps as [[pipeline]] entries", file=file)
     if more := sorted(set(document) - {"pipeline", "description"}):
         hint = "Tables of a step stand below it, as [pipeline.train]"
         raise UserError(f"[{more[0]}] stands beside the pipeline", file=file, field=more[0], hint=hint)
+    own = overrides_of_steps([str(entry.get("name", "")) for entry in entries], overrides)
     steps: list[Step] = []
-    for entry in entries:
-        steps.append(_step(file, entry, [step.name for step in steps]))
+    for entry, words in zip(entries, own, strict=True):
+        steps.append(_step(file, entry, steps, words))
     return tuple(steps)
 
 
-def _step(file: Path, entry: Mapping[str, Any], before: Sequence[str]) -> Step:
+def overrides_of_steps(names: Sequence[str], overrides: Sequence[str]) -> list[list[str]]:
+    """The `key=value` words of each step, without the step's number or name before the first dot.
+
+    Raises:
+        UserError: a word says of no step what it means.
+    """
+    found: list[list[str]] = [[] for _ in names]
+    for override in overrides:
+        step, dot, word = override.partition(".")
+        if "=" in step or not dot:
+            hint = f"Say of which step it is: 1.{override}" + (f", or {names[0]}.{override}" if names[0] else "")
+            raise UserError("a setting of a pipeline begins with a step", field=override, hint=hint)
+        if step in names:
+            found[names.index(step)].append(word)
+        elif step.isdecimal() and 1 <= int(step) <= len(names):
+            found[int(step) - 1].append(word)
+        else:
+            steps = ", ".join(f"{number} ({name})" for number, name in enumerate(names, start=1))
+            raise UserError("there is no such step", field=override, value=step, hint=f"The steps are {steps}.")
+    return found
+
+
+def overridden(step: Step, words: Sequence[str]) -> Step:
+    """The step with `key=value` words over its recipe.
+
+    Raises:
+        UserError: a word names no parameter, or a value is wrong.
+    """
+    values = apply_overrides(step.recipe.tables(), words)
+    translate_values(values)
+    return replace(step, recipe=validated(values, {}))
+
+
+def _step(file: Path, entry: Mapping[str, Any], steps: Sequence[Step], words: Sequence[str]) -> Step:
+    before = [step.name for step in steps]
     name, start = str(entry.get("name", "")), entry.get("starts_from")
     if not _GOOD_NAME.fullmatch(name) or name in (*before, BASE):
         hint = "Use letters, digits, '-' and '_'"
@@ -78,6 +139,9 @@ def _step(file: Path, entry: Mapping[str, Any], before: Sequence[str]) -> Step:
         raise UserError(
             f"step {name} starts from no earlier step", file=file, field="starts_from", value=start, hint=hint
         )
+    if any(step.name == start and not step.makes_a_model for step in steps):
+        hint = "It has do_train = false and ends without weights"
+        raise UserError(f"step {name} cannot start from it", file=file, field="starts_from", value=start, hint=hint)
     own = file.parent / str(entry["extends"])
     overrides = []
     for table, values in entry.items():
@@ -87,12 +151,48 @@ def _step(file: Path, entry: Mapping[str, Any], before: Sequence[str]) -> Step:
             hint = f"Write it below the step, as [pipeline.train]; of a step itself there are {', '.join(_KEYS)}"
             raise UserError(f"step {name} has no such key", file=file, field=table, hint=hint)
         overrides += [f"{table}.{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
-    preset = load_preset(own if own.is_file() else str(entry["extends"]), overrides)
-    return Step(name, preset.recipe, start)
+    preset = _loaded(name, own if own.is_file() else str(entry["extends"]), [*overrides, *words])
+    for key in ("train.output_dir", "train.run_name"):
+        if preset.recipe.value(key):
+            hint = "Its run is called after pipeline and step. Take it out."
+            raise UserError(f"step {name} cannot choose it", file=file, field=key, hint=hint)
+    return Step(name, preset.recipe, start, str(preset.path))
+
+
+def _loaded(step: str, preset: str | Path, overrides: Sequence[str]) -> Preset:
+    """The preset of a step, whose mistakes name the step."""
+    try:
+        return load_preset(preset, overrides)
+    except PresetErrors as error:
+        problems = [
+            UserError(
+                f"step {step}: {each.message}",
+                file=each.file,
+                line=each.line,
+                field=each.field,
+                value=each.value,
+                hint=each.hint,
+            )
+            for each in error.problems
+        ]
+        raise PresetErrors(problems, None) from error
+
+
+def needed_by(steps: Sequence[Step], number: int) -> tuple[Step, ...]:
+    """The steps whose results a step needs before it can begin, in their order."""
+    judge, start = _judge(steps, number), _start(steps, number)
+    found = set() if judge is None else {judge.name}
+    while start is not None:
+        found.add(start.name)
+        start = _start(steps, steps.index(start))
+    return tuple(step for step in steps if step.name in found)
 
 
 def chained(steps: Sequence[Step], number: int, results: Mapping[str, str]) -> Recipe:
     """The recipe of a step, started from the results of those before it; `results` are folders by step.
+
+    Where a result is not there yet, what the step before starts from itself stands in for it: the same base model, so
+    that data and memory can be judged.
 
     Raises:
         UserError: when the step cannot go on with what it gets.
@@ -104,11 +204,11 @@ def chained(steps: Sequence[Step], number: int, results: Mapping[str, str]) -> R
     if judge is not None:
         own, judges = step.recipe.method.finetuning_type, judge.recipe.method.finetuning_type
         shares_base = own == judges == "lora" and _start(steps, steps.index(judge)) == start
-        changes["ppo.reward_model"] = results[judge.name]
+        changes["ppo.reward_model"] = results.get(judge.name, judge.name)
         changes["ppo.reward_model_type"] = "lora" if shares_base else "full"
     if start is not None:
         before = chained(steps, steps.index(start), results)
-        changes |= _started_from(step, before, results[start.name], new_adapter=shares_base)
+        changes |= _started_from(step, before, results.get(start.name), new_adapter=shares_base)
     return step.recipe.with_values(changes)
 
 
@@ -117,7 +217,8 @@ def _start(steps: Sequence[Step], number: int) -> Step | None:
     step = steps[number]
     if step.starts_from is not None:
         return next((each for each in steps if each.name == step.starts_from), None)
-    return next((each for each in reversed(steps[:number]) if each.recipe.method.stage != "rm"), None)
+    before = (each for each in reversed(steps[:number]) if each.makes_a_model)
+    return next((each for each in before if each.recipe.method.stage != "rm"), None)
 
 
 def _judge(steps: Sequence[Step], number: int) -> Step | None:
@@ -125,18 +226,27 @@ def _judge(steps: Sequence[Step], number: int) -> Step | None:
     recipe = steps[number].recipe
     if recipe.method.stage not in IN_ANSWERING.values or recipe.ppo.reward_model:
         return None
-    return next((each for each in reversed(steps[:number]) if each.recipe.method.stage == "rm"), None)
+    before = (each for each in reversed(steps[:number]) if each.makes_a_model)
+    return next((each for each in before if each.recipe.method.stage == "rm"), None)
 
 
-def _started_from(step: Step, before: Recipe, result: str, *, new_adapter: bool) -> dict[str, object]:
+def _started_from(step: Step, before: Recipe, result: str | None, *, new_adapter: bool) -> dict[str, object]:
     method = step.recipe.method.finetuning_type
+    base: dict[str, object] = {
+        f"model.{name}": before.value(f"model.{name}")
+        for name in ("model_name_or_path", "model_hub", "model_revision", "adapter_name_or_path")
+    }
     if before.method.finetuning_type not in ADAPTER_METHODS:
-        return {
-            "model.model_name_or_path": result,
-            "model.model_hub": None,
-            "model.model_revision": "main",
-            "model.adapter_name_or_path": [],
-        }
+        return (
+            base
+            if result is None
+            else {
+                "model.model_name_or_path": result,
+                "model.model_hub": None,
+                "model.model_revision": "main",
+                "model.adapter_name_or_path": [],
+            }
+        )
     if method not in ADAPTER_METHODS:
         raise UserError(
             f"step {step.name} trains whole weights ({method}), but the step before it made an adapter",
@@ -144,12 +254,11 @@ def _started_from(step: Step, before: Recipe, result: str, *, new_adapter: bool)
             value=method,
             hint="Train adapters in both, or whole weights in both.",
         )
+    if result is None:
+        return base
     # A reward model needs an adapter with a head, and shares a base with a policy whose adapter is new as well.
     new = new_adapter or step.recipe.method.stage == "rm" or method != before.method.finetuning_type
-    return {
-        "model.model_name_or_path": before.model.model_name_or_path,
-        "model.model_hub": before.model.model_hub,
-        "model.model_revision": before.model.model_revision,
+    return base | {
         "model.adapter_name_or_path": [result],
         f"{method}.create_new_adapter": new or step.recipe.value(f"{method}.create_new_adapter"),
     }

@@ -55,6 +55,9 @@ def read_preset_text(path: Path) -> PresetText:
         document = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
         raise _broken_toml(path, source, error) from error
+    if "pipeline" in document:
+        hint = f"`trimtab check` and `trimtab train` take it as a whole: trimtab train {path.stem}"
+        raise UserError("is a pipeline of several presets, not one", file=path, hint=hint)
     return _checked(path, source, document)
 
 

@@ -66,6 +66,13 @@ class PresetInfo:
     stage: str
     error: str | None
     """Why it cannot be loaded; None when it can."""
+    steps: tuple[str, ...] = ()
+    """The stages of its steps, of a pipeline; `stage` is the last of them."""
+
+    @property
+    def stages(self) -> str:
+        """The stage, or those of a pipeline in their order."""
+        return "→".join(self.steps) or self.stage
 
 
 def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Preset:
@@ -77,7 +84,7 @@ def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pres
         UserError: it is missing (with a near match) or broken (line and column).
         PresetErrors: it has unknown keys or wrong values; all of them.
     """
-    path = _find(str(name_or_path))
+    path = find_preset(str(name_or_path))
     if is_llamafactory(path):
         # Only who reads such a file pays for the import.
         from trainer.config.llamafactory.convert import import_file
@@ -95,6 +102,11 @@ def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pres
     problems = [*([missing] if missing else []), *problems]
     # Without what it builds upon, everything would seem to be missing.
     return _with_overrides(read, overrides, problems, whole=not missing)
+
+
+def find_preset(name_or_path: str) -> Path:
+    """The file of a preset, by name (yours before the shipped ones) or path. Raises: UserError, with a near match."""
+    return _find(name_or_path)
 
 
 @dataclass(frozen=True)
@@ -193,7 +205,13 @@ def delete_preset(name: str) -> None:
 
 
 def _info(path: Path, *, shipped: bool) -> PresetInfo:
+    # It reads presets itself.
+    from trainer.config.pipeline import is_pipeline, pipeline_description, read_pipeline
+
     try:
+        if is_pipeline(path):
+            stages = tuple(step.recipe.method.stage for step in read_pipeline(path))
+            return PresetInfo(path.stem, path, shipped, pipeline_description(path), stages[-1], None, stages)
         preset = load_preset(path)
     except UserError as error:
         return PresetInfo(path.stem, path, shipped, "", "", str(error))

@@ -181,10 +181,8 @@ def create_run(
     Raises: UserError when the run exists, the name cannot be a folder, or the disk refuses.
     """
     parent = (folder or paths.runs_folder()).resolve()
-    if name is not None and not _GOOD_NAME.fullmatch(name):
-        raise UserError(
-            "is not a good name for a run", field=name_field, value=name, hint="Use letters, digits, '-', '_' and '.'"
-        )
+    if name is not None:
+        check_run_name(name, name_field)
     try:
         parent.mkdir(parents=True, exist_ok=True)
         staging = parent / f".creating-{os.getpid()}-{time.monotonic_ns()}"
@@ -194,7 +192,7 @@ def create_run(
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
-        _register(run)
+        register(run.path)
     except OSError as error:
         raise UserError(
             f"cannot make the run: {error.strerror}",
@@ -202,6 +200,14 @@ def create_run(
             hint="Free some space or set TRIMTAB_RUNS to a folder that you may write",
         ) from error
     return run
+
+
+def check_run_name(name: str, field: str) -> None:
+    """Raises: UserError when the name cannot be that of a run."""
+    if not _GOOD_NAME.fullmatch(name):
+        raise UserError(
+            "is not a good name for a run", field=field, value=name, hint="Use letters, digits, '-', '_' and '.'"
+        )
 
 
 def run_place(recipe: Recipe) -> tuple[Path | None, str | None]:
@@ -270,14 +276,14 @@ def _move_into_place(staging: Path, parent: Path, base: str, name: str | None, n
     raise AssertionError("the numbers do not end")
 
 
-def _register(run: RunDirectory) -> None:
-    """Note the path, so that the run is found from any folder; a run works without it."""
+def register(path: Path) -> None:
+    """Note the folder of a run or pipeline, so that it is found from any folder; it works without that."""
     index = paths.run_index_file()
     with suppress(OSError):
         index.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(index, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, f"{run.path}\n".encode("utf-8", "surrogateescape"))
+            os.write(descriptor, f"{path}\n".encode("utf-8", "surrogateescape"))
         finally:
             os.close(descriptor)
 
@@ -285,7 +291,7 @@ def _register(run: RunDirectory) -> None:
 def list_runs() -> list[RunDirectory]:
     """All runs, newest first: those of the runs folder, and those made from other folders."""
     found: dict[Path, float] = {}
-    for path in _candidates():
+    for path in noted_folders():
         if path in found:
             continue
         record = read_json(path / "run.json")
@@ -295,7 +301,8 @@ def list_runs() -> list[RunDirectory]:
     return [RunDirectory(path) for path, _ in sorted(found.items(), key=lambda item: (-item[1], str(item[0])))]
 
 
-def _candidates() -> list[Path]:
+def noted_folders() -> list[Path]:
+    """What may be runs and pipelines: everything in the runs folder, and what was made from other folders."""
     found: list[Path] = []
     with suppress(OSError):
         found += [path for path in paths.runs_folder().iterdir() if not path.name.startswith(".")]

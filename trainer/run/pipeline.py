@@ -1,56 +1,126 @@
-"""A pipeline at work: its record beside the runs, and the process that starts one step after the other.
+"""A pipeline as it lies on the disk, and how it stands. Not for what leads it from step to step (`leading`).
 
-Each step is a run of its own, called `NAME.STEP`; how far the pipeline is, its runs say. The record beside them,
-`NAME.pipeline.json`, holds the recipes as they were at the start. Not for what a step is made of (`config.pipeline`).
+`runs/NAME/` holds the recipes as they were at the start and what the process that leads it has to say. Each step is a
+run of its own beside it, `runs/NAME.STEP`; how far the pipeline is, its runs say.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
-import subprocess
-import sys
+import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from trainer import paths
-from trainer.config import Hardware, Recipe, resolve
-from trainer.config.pipeline import Step, chained
+from trainer.config import Recipe
+from trainer.config.pipeline import Step, chained, overridden, overrides_of_steps
 from trainer.errors import UserError
-from trainer.run.directory import RunDirectory, create_run
-from trainer.run.launch import detached, launch
+from trainer.run.directory import RunDirectory, check_run_name, list_runs, noted_folders, register
+from trainer.run.files import read_json, to_json, write_whole
+from trainer.run.process import ProcessIdentity, is_alive
 from trainer.run.result import result_checkpoint
 from trainer.run.status import RunState
 
-_POLL_SECONDS = 0.5
-_SUFFIX = ".pipeline.json"
+FORMAT = 1
+_RECORD = "pipeline.json"
+_SILENT_SECONDS = 60.0
+"""A leader of another machine counts as gone after so long without a sign."""
+
+
+@dataclass(frozen=True)
+class Leader:
+    """What the process that leads a pipeline said last. `reason` is empty while it leads, then finished, stopped or
+    failed; `id`, `values` and `text` are its words about that."""
+
+    process: ProcessIdentity
+    reason: str = ""
+    id: str = ""
+    text: str = ""
+    values: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a pipeline is."""
+
+    state: RunState
+    """That of the step which it is at; `preparing` between two steps, `finished` when all are."""
+    number: int
+    """The step that it is at, from 1: the one that goes, ended badly, or comes next."""
+    is_led: bool
+    """Somebody starts the next step when this one ends."""
+    id: str = ""
+    text: str = ""
+    values: dict[str, object] = field(default_factory=dict)
+    """Why it does not go on: English text, with what makes it in another language."""
+
+    @property
+    def needs_leader(self) -> bool:
+        """A step goes, but nothing comes after it until the pipeline is resumed."""
+        return self.state.alive and not self.is_led
 
 
 @dataclass(frozen=True)
 class Pipeline:
     """Steps under one name."""
 
-    name: str
-    folder: Path
+    path: Path
     steps: tuple[Step, ...]
     working_folder: Path
     """Where relative paths of the recipes begin."""
+    source: str = ""
+    """The file that it was made from."""
+    created: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
 
     @property
     def record(self) -> Path:
-        """The file that holds it."""
-        return self.folder / f"{self.name}{_SUFFIX}"
+        """The recipes; a folder without it is no pipeline."""
+        return self.path / _RECORD
+
+    @property
+    def leader_file(self) -> Path:
+        """What the process that leads it says."""
+        return self.path / "status.json"
+
+    @property
+    def log_file(self) -> Path:
+        """What that process printed."""
+        return self.path / "leader.log"
+
+    @property
+    def stop_file(self) -> Path:
+        """While it is there, no further step begins."""
+        return self.path / "stop"
+
+    @property
+    def lock_file(self) -> Path:
+        """Locked by the process that leads."""
+        return self.path / ".lock"
 
     def run_of(self, step: Step) -> RunDirectory:
         """The run of a step; it may not be there yet."""
-        return RunDirectory(self.folder / f"{self.name}.{step.name}")
+        return RunDirectory(self.path.with_name(f"{self.name}.{step.name}"))
+
+    def runs(self) -> list[RunDirectory]:
+        """The runs that are there, in the order of the steps."""
+        return [run for run in map(self.run_of, self.steps) if run.exists()]
 
     def state_of(self, step: Step) -> RunState | None:
         """How the run of a step is; None when it has not begun."""
         run = self.run_of(step)
         return run.state() if run.exists() else None
+
+    def states(self) -> tuple[RunState | None, ...]:
+        """The states of all steps."""
+        return tuple(map(self.state_of, self.steps))
 
     def results(self) -> dict[str, str]:
         """The checkpoint that each finished step ends with."""
@@ -61,84 +131,195 @@ class Pipeline:
         return found
 
     def recipe_of(self, number: int) -> Recipe:
-        """The recipe of a step; results that are not there yet by the folders in which they will be."""
-        expected = {step.name: str(self.run_of(step).checkpoints_folder) for step in self.steps}
-        return chained(self.steps, number, expected | self.results())
+        """The recipe of a step; a result that is not there yet is stood in for as `chained` does it."""
+        return chained(self.steps, number, self.results())
+
+    def current_run(self) -> RunDirectory | None:
+        """The run to look at: of the step that goes or ended badly, else of the last one; None before the first."""
+        at = self.steps[self.standing().number - 1]
+        runs = self.runs()
+        return self.run_of(at) if self.run_of(at).exists() else runs[-1] if runs else None
+
+    def result_run(self) -> RunDirectory | None:
+        """The run whose model is the pipeline's so far: of the last step with a whole checkpoint."""
+        return next((run for run in reversed(self.runs()) if result_checkpoint(run) is not None), None)
+
+    def leader(self) -> Leader | None:
+        """What the process that leads it said last; None before there was one."""
+        record = read_json(self.leader_file)
+        try:
+            return None if record is None else _leader(record)
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def is_led(self) -> bool:
+        """Whether a process leads it now."""
+        leader = self.leader()
+        if leader is None or leader.reason:
+            return False
+        alive = is_alive(leader.process)
+        if alive is not None:
+            return alive
+        with suppress(OSError):
+            return time.time() - self.leader_file.stat().st_mtime < _SILENT_SECONDS
+        return False
+
+    def standing(self) -> Standing:
+        """Where it is, from the runs of its steps and the process that leads them."""
+        states, is_led = self.states(), self.is_led()
+        if all(state is RunState.FINISHED for state in states):
+            return Standing(RunState.FINISHED, len(states), is_led)
+        for number, state in enumerate(states, start=1):
+            if state is not None and state.alive:
+                return Standing(state, number, is_led)
+        at = next(place for place, state in enumerate(states) if state is not RunState.FINISHED)
+        if is_led:
+            return Standing(RunState.PREPARING, at + 1, is_led)
+        leader = self.leader()
+        if leader is not None and leader.reason == "failed":
+            return Standing(RunState.FAILED, at + 1, is_led, leader.id, leader.text, leader.values)
+        state = states[at]
+        if state is not None:
+            status = self.run_of(self.steps[at]).status()
+            return Standing(state, at + 1, is_led, text=status.message if status is not None else "")
+        ended = leader is not None and leader.reason
+        return Standing(RunState.STOPPED if ended else RunState.LOST, at + 1, is_led)
+
+    def elapsed(self) -> float:
+        """Seconds that trainers have worked on its steps."""
+        return sum(status.elapsed for run in self.runs() if (status := run.status()) is not None)
+
+    def price(self) -> float | None:
+        """What that time has cost; None where no step has a `price_per_hour`."""
+        found = [
+            status.elapsed / 3600 * price
+            for step in self.steps
+            if (price := step.recipe.train.price_per_hour) and (status := self.run_of(step).status()) is not None
+        ]
+        return sum(found) if found else None
+
+    def with_overrides(self, overrides: Sequence[str]) -> Pipeline:
+        """Change steps that have not begun, in the record too.
+
+        Raises:
+            UserError: a word means no step, or one that has begun; a value is wrong.
+        """
+        steps = list(self.steps)
+        words = overrides_of_steps([step.name for step in steps], overrides)
+        for place, own in enumerate(words):
+            if not own:
+                continue
+            if self.state_of(steps[place]) is not None:
+                run = self.run_of(steps[place]).name
+                hint = f"`trimtab delete {run}` lets it begin anew"
+                raise UserError(f"step {steps[place].name} has begun: its settings stay", field=own[0], hint=hint)
+            steps[place] = overridden(steps[place], own)
+        changed = Pipeline(self.path, tuple(steps), self.working_folder, self.source, self.created)
+        write_whole(changed.record, _encoded(changed), durable=True)
+        return changed
 
 
-def create_pipeline(name: str, steps: Sequence[Step], folder: Path | None = None) -> Pipeline:
-    """Write the record of a new pipeline.
+def create_pipeline(name: str, steps: Sequence[Step], folder: Path | None = None, *, source: str = "") -> Pipeline:
+    """Make the folder of a new pipeline.
 
     Raises:
-        UserError: when something of that name is there.
+        UserError: when the name is none, something of that name is there, or the disk refuses.
     """
-    pipeline = Pipeline(name, (folder or paths.runs_folder()).resolve(), tuple(steps), Path.cwd())
-    taken = [pipeline.record, *(pipeline.run_of(step).path for step in steps)]
+    check_run_name(name, "--name")
+    parent = (folder or paths.runs_folder()).resolve()
+    pipeline = Pipeline(parent / name, tuple(steps), Path.cwd(), source, time.time())
+    taken = [pipeline.path, *(pipeline.run_of(step).path for step in steps)]
     if there := next((path for path in taken if path.exists()), None):
         raise UserError(f"{there.name} is there already", field="--name", value=name, hint="Choose another name.")
-    pipeline.folder.mkdir(parents=True, exist_ok=True)
-    parts = [
-        {"name": step.name, "starts_from": step.starts_from, "recipe": step.recipe.model_dump(exclude_none=True)}
-        for step in steps
-    ]
-    staging = pipeline.record.with_suffix(".staging")
-    content = {"working_folder": str(pipeline.working_folder), "steps": parts}
-    staging.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
-    staging.replace(pipeline.record)
+    staging = parent / f".creating-{os.getpid()}-{time.monotonic_ns()}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        staging.mkdir(mode=0o700)
+        write_whole(staging / _RECORD, _encoded(pipeline), durable=True)
+        staging.rename(pipeline.path)
+        register(pipeline.path)
+    except OSError as error:
+        raise UserError(f"cannot make the pipeline: {error.strerror}", file=error.filename or parent) from error
     return pipeline
 
 
-def find_pipeline(name: str) -> Pipeline | None:
-    """The pipeline of that name in the runs folder, or of that record; None when there is none."""
-    given = Path(name)
-    record = given if given.name.endswith(_SUFFIX) else paths.runs_folder() / f"{name}{_SUFFIX}"
-    if not record.is_file():
+def list_pipelines() -> list[Pipeline]:
+    """All pipelines that can be read, newest first."""
+    found = {path: pipeline for path in noted_folders() if (pipeline := _read(path)) is not None}
+    return sorted(found.values(), key=lambda pipeline: (-pipeline.created, str(pipeline.path)))
+
+
+def list_all() -> list[RunDirectory | Pipeline]:
+    """Everything that there is, newest first: runs that are no steps, and each pipeline where its newest step is."""
+    pipelines = list_pipelines()
+    whose = {run.path: pipeline for pipeline in pipelines for run in map(pipeline.run_of, pipeline.steps)}
+    found: dict[Path, RunDirectory | Pipeline] = {each.path: each for each in pipelines if not each.runs()}
+    for run in list_runs():
+        each = whose.get(run.path, run)
+        found.setdefault(each.path, each)
+    return list(found.values())
+
+
+def find_pipeline(name_or_path: str | Path) -> Pipeline | None:
+    """The pipeline of that name or folder; None when there is none."""
+    given = Path(name_or_path).expanduser()
+    if "/" in str(name_or_path) or given.name in ("", ".", ".."):
+        return _read(given.resolve())
+    here = _read(paths.runs_folder() / given)
+    return here or next((each for each in list_pipelines() if each.name == str(name_or_path)), None)
+
+
+def pipeline_of(run: RunDirectory) -> Pipeline | None:
+    """The pipeline that a run is a step of; None when it is none."""
+    name, dot, step = run.name.rpartition(".")
+    pipeline = _read(run.path.with_name(name)) if dot and name else None
+    return pipeline if pipeline is not None and any(each.name == step for each in pipeline.steps) else None
+
+
+def _read(folder: Path) -> Pipeline | None:
+    record = read_json(folder / _RECORD)
+    if record is None:
         return None
-    content = json.loads(record.read_text(encoding="utf-8"))
-    steps = [
-        Step(part["name"], Recipe.model_validate(part["recipe"]), part["starts_from"]) for part in content["steps"]
+    try:
+        return _decoded(folder, record)
+    except (KeyError, TypeError, ValueError):  # pydantic's error is a ValueError
+        return None
+
+
+def _encoded(pipeline: Pipeline) -> bytes:
+    parts = [
+        {
+            "name": step.name,
+            "starts_from": step.starts_from,
+            "preset": step.preset,
+            "recipe": step.recipe.model_dump(mode="json", exclude_none=True),
+        }
+        for step in pipeline.steps
     ]
-    name = record.name.removesuffix(_SUFFIX)
-    return Pipeline(name, record.parent.resolve(), tuple(steps), Path(content["working_folder"]))
+    content = {
+        "format": FORMAT,
+        "created": pipeline.created,
+        "source": pipeline.source,
+        "working_folder": str(pipeline.working_folder),
+        "steps": parts,
+    }
+    return to_json(content)
 
 
-def launch_pipeline(pipeline: Pipeline) -> subprocess.Popen[bytes]:
-    """Start the process that leads through the steps, in a session of its own."""
-    program = (sys.executable, "-P", "-m", "trainer", "pipeline", str(pipeline.record))
-    return detached(program, pipeline.record.with_suffix(".log"), pipeline.working_folder)
+def _decoded(folder: Path, record: dict[str, Any]) -> Pipeline:
+    steps = tuple(
+        Step(part["name"], Recipe.model_validate(part["recipe"]), part["starts_from"], part["preset"])
+        for part in record["steps"]
+    )
+    return Pipeline(folder, steps, Path(record["working_folder"]), record["source"], float(record["created"]))
 
 
-def lead(record: Path) -> int:
-    """Start each step when the one before it is finished; 1 when one ends otherwise, and `resume` goes on from there.
-
-    Raises:
-        UserError: when it is led already, or a step cannot be started.
-    """
-    pipeline = find_pipeline(str(record))
-    if pipeline is None:
-        raise UserError("there is no such pipeline", file=record)
-    with record.open("rb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError("this pipeline is led by another process already", file=record) from error
-        return _lead(pipeline)
+def write_leader(pipeline: Pipeline, leader: Leader) -> None:
+    """Say who leads, and how that ended. Raises: OSError."""
+    write_whole(pipeline.leader_file, to_json(asdict(leader)))
 
 
-def _lead(pipeline: Pipeline) -> int:
-    for number, step in enumerate(pipeline.steps):
-        state = pipeline.state_of(step)
-        if state is RunState.FINISHED:
-            continue
-        if state is None:
-            made = resolve(pipeline.recipe_of(number), Hardware.detect())
-            run = create_run(step.name, made, name=pipeline.run_of(step).name, folder=pipeline.folder)
-            launch(run)
-        elif not state.alive:
-            launch(pipeline.run_of(step), resume=True)
-        while (now := pipeline.state_of(step)) is not None and now.alive:
-            time.sleep(_POLL_SECONDS)
-        print(f"step {step.name}: {'' if now is None else now.value}", flush=True)
-        if now is not RunState.FINISHED:
-            return 1
-    return 0
+def _leader(record: dict[str, Any]) -> Leader:
+    return Leader(
+        ProcessIdentity(**record["process"]), record["reason"], record["id"], record["text"], dict(record["values"])
+    )

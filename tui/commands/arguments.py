@@ -194,6 +194,7 @@ def _train(parser: Parser) -> None:
 
 def _resume(parser: Parser) -> None:
     parser.word("run", "RUN")
+    parser.settings()
     parser.flag("detach")
 
 

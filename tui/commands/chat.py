@@ -6,11 +6,15 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trainer.errors import UserError
 from tui.chat_target import ChatTarget, chat_target
 from tui.locale import text
 from tui.workers import ChatClient, Token
+
+if TYPE_CHECKING:
+    from trainer.run import RunDirectory
 
 Messages = list[dict[str, str]]
 _LOADING = {("model", name) for name in ("infer_dtype", "offload_folder", "use_kv_cache")}
@@ -92,7 +96,7 @@ def find_target(word: str | None) -> ChatTarget:
     if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
         return chat_target(folder)
     try:
-        run = find_run(word)
+        run = _result_of(word) or find_run(word)
     except UserError:
         if "/" in word:
             return chat_target(word)
@@ -103,6 +107,19 @@ def find_target(word: str | None) -> ChatTarget:
             text("command_line.no_checkpoint", name=run.name), hint=text("command_line.save_one", name=run.name)
         )
     return chat_target(checkpoint.path)
+
+
+def _result_of(word: str) -> RunDirectory | None:
+    """The run that a pipeline of that name ends with so far; None when it is no pipeline."""
+    from trainer.run.pipeline import find_pipeline
+
+    pipeline = find_pipeline(word)
+    if pipeline is None:
+        return None
+    run = pipeline.result_run()
+    if run is None:
+        raise UserError(text("pipeline.no_checkpoint", name=pipeline.name))
+    return run
 
 
 def stream(

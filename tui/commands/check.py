@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from trainer.config import Choice, Finding, Hardware, Preset, PresetErrors, Resolved, load_preset, resolve
 from trainer.config import check as check_rules
 from trainer.config.parameter import find_parameter
+from trainer.config.pipeline import pipeline_file
 from trainer.errors import UserError
 from tui.commands import output
 from tui.forms.entry import shown_text, toml_text
@@ -55,11 +56,14 @@ def examine(name: str, settings: Sequence[str]) -> Examined:
 
     What is wrong with the preset or with a `key=value` word is among the findings.
     """
+    preset, refused = _read(name, settings)
+    return Examined(None, None, refused) if preset is None else examine_preset(preset, refused)
+
+
+def examine_preset(preset: Preset, refused: Sequence[Finding] = ()) -> Examined:
+    """What is to be said about a preset that was read; `refused` are the mistakes that were found on the way."""
     from trainer.data import preflight
 
-    preset, refused = _read(name, settings)
-    if preset is None:
-        return Examined(None, None, refused)
     hardware = Hardware.detect()
     findings = [*check_rules(preset.recipe, hardware), *preflight(preset.recipe, limit_rows=LIMIT_ROWS)]
     # About a value that could not be read there is nothing more to say: its default stands in for it here.
@@ -114,6 +118,10 @@ def _word(value: object) -> str:
 
 def check(arguments: Namespace) -> int:
     """Print all findings at once, then what there is to train; exit 1 when an error is among the findings."""
+    if (file := pipeline_file(arguments.preset)) is not None:
+        from tui.commands.pipeline_check import check_pipeline
+
+        return check_pipeline(file, arguments.settings, as_json=arguments.json)
     examined = examine(arguments.preset, arguments.settings)
     findings, good = examined.findings, examined.good
     chosen: dict[str, Choice] = {} if examined.resolved is None else examined.resolved.chosen
@@ -121,13 +129,13 @@ def check(arguments: Namespace) -> int:
     if arguments.json:
         automatic = {key: {"value": choice.value, "reason": choice.reason} for key, choice in chosen.items()}
         report = {"preset": arguments.preset, "ok": good, **asdict(size), "automatic": automatic}
-        output.print_json({**report, "findings": [_json(finding) for finding in findings]})
+        output.print_json({**report, "findings": [json_of_finding(finding) for finding in findings]})
         return 0 if good else 1
     for key, choice in chosen.items():
         line = text("command_line.automatic", key=key, value=shown_text(choice.value), reason=choice.reason)
         print(output.paint(line, "dim"))
     print_findings(findings)
-    _print_summary(arguments.preset, findings, size, good=good)
+    print_summary(arguments.preset, findings, size, good=good)
     return 0 if good else 1
 
 
@@ -143,7 +151,8 @@ def measure(preset: Preset, findings: Sequence[Finding]) -> Size:
     return Size(rows, tokens, steps, complete=counted is not None)
 
 
-def _print_summary(name: str, findings: Sequence[Finding], size: Size, *, good: bool) -> None:
+def print_summary(name: str, findings: Sequence[Finding], size: Size, *, good: bool) -> None:
+    """What there is to train, and whether it can be."""
     errors = sum(finding.severity == "error" for finding in findings)
     warnings = sum(finding.severity == "warning" for finding in findings)
     if not good:
@@ -157,7 +166,8 @@ def _print_summary(name: str, findings: Sequence[Finding], size: Size, *, good: 
     print(text("command_line.check_good", name=name, warnings=warnings))
 
 
-def _json(finding: Finding) -> dict[str, object]:
+def json_of_finding(finding: Finding) -> dict[str, object]:
+    """The stable JSON form."""
     return {
         "id": finding.id,
         "severity": finding.severity,

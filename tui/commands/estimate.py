@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import tomlkit
 
 from trainer.config import Finding, Hardware, Recipe, load_preset, resolve
+from trainer.config.pipeline import pipeline_file
 from trainer.data import preflight
 from tui.commands import output
 from tui.commands.worker import ask_worker
@@ -31,19 +33,61 @@ _GIBI = 2**30
 
 def estimate(arguments: Namespace) -> int:
     """Print memory by part, verdict, steps, disk, time and price; exit 1 when it does not fit."""
+    if (file := pipeline_file(arguments.preset)) is not None:
+        from tui.commands.pipeline_check import estimate_pipeline
+
+        return estimate_pipeline(file, arguments.settings, as_json=arguments.json)
     recipe = resolve(load_preset(arguments.preset, arguments.settings).recipe, Hardware.detect()).recipe
+    told = estimate_recipe(recipe)
+    if arguments.json:
+        output.print_json(told.to_json())
+    else:
+        print_estimate(told)
+    return 0 if told.fits else 1
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """All that is known of a resolved recipe before its start."""
+
+    found: Mapping[str, Any]
+    """The worker's answer."""
+    seen: Outlook
+    planned: RunPlan
+    data: DataSize
+    told: Forecast
+    unread: str
+    """Why the rows are not known; empty when they are."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether it does, as far as can be known."""
+        return self.seen.verdict != "no"
+
+    def to_json(self) -> dict[str, object]:
+        """The stable JSON form."""
+        return {**self.found, **_forecast_json(self.planned, self.data, self.told)}
+
+
+def estimate_recipe(recipe: Recipe) -> Estimated:
+    """Ask for everything about a resolved recipe.
+
+    Raises:
+        UserError: the worker refused; its own words.
+    """
     findings = preflight(recipe)
     data = size_of_findings(findings)
     found = ask_estimate(recipe, data.longest)
     seen = outlook(found)
     planned = plan_of(recipe, data.rows, data.tokens)
     told = forecast(planned, seen, recipe.train.price_per_hour)
-    if arguments.json:
-        output.print_json({**found, **_forecast_json(planned, data, told)})
-    else:
-        _print_memory(seen)
-        _print_forecast(planned, seen, told, _unread(findings, data))
-    return 1 if seen.verdict == "no" else 0
+    return Estimated(found, seen, planned, data, told, _unread(findings, data))
+
+
+def print_estimate(estimated: Estimated) -> None:
+    """Memory by part and verdict, then steps, disk, time and price."""
+    _print_memory(estimated.seen)
+    _print_forecast(estimated.planned, estimated.seen, estimated.told, estimated.unread)
 
 
 def ask_estimate(recipe: Recipe, longest_row: int | None) -> dict[str, Any]:

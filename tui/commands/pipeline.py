@@ -1,80 +1,247 @@
-"""`trimtab train` and `resume` of a pipeline: its steps as one thing, each followed as the run that it is."""
+"""What commands do with a pipeline: start it, go on, follow it step by step, stop and delete it as one thing.
+
+Not for checking it before (`pipeline_check`), nor for listing it (`runs`).
+"""
 
 from __future__ import annotations
 
+import json
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.config import Hardware, check
 from trainer.config.pipeline import read_pipeline
 from trainer.errors import UserError
-from trainer.run import RunState
+from trainer.run import RunDirectory, RunState, list_checkpoints
 from trainer.run.directory import free_run_name
-from trainer.run.pipeline import Pipeline, create_pipeline, launch_pipeline
+from trainer.run.leading import delete_pipeline, launch_pipeline, stop_pipeline
+from trainer.run.pipeline import Pipeline, Standing, create_pipeline
 from tui.commands import output
+from tui.commands.progress import duration, json_of, read_progress
 from tui.locale import text
+from tui.pipeline_texts import long_standing, standing_note, state_text
 
-_POLL_SECONDS = 0.3
+_POLL_SECONDS = 0.2
+_LEADER_SECONDS = 15.0
+"""After the end of a step, what leads needs a moment until the next one begins, or until it says how it ended."""
 
 
-def train_pipeline(file: Path, *, name: str | None, detach: bool) -> int:
+def train_pipeline(file: Path, settings: Sequence[str], *, name: str | None, detach: bool) -> int:
     """Check all steps, start the first one, and follow them; 2 when there are errors, which are printed."""
-    pipeline = create_pipeline(name or free_run_name(file.stem), read_pipeline(file))
-    try:
-        good = _checked(pipeline)
-    except UserError:
-        pipeline.record.unlink()
-        raise
-    if not good:
-        pipeline.record.unlink()
+    from tui.commands.pipeline_check import examine_steps, print_steps
+
+    steps = read_pipeline(file, settings)
+    examined = examine_steps(steps)
+    print_steps(examined, at_start=True)
+    if not all(each.good for each in examined):
         return 2
-    return lead_and_follow(pipeline, detach=detach)
+    pipeline = create_pipeline(name or free_run_name(file.stem), steps, source=str(file.resolve()))
+    try:
+        launch_pipeline(pipeline)
+    except UserError:
+        delete_pipeline(pipeline)
+        raise
+    print(text("pipeline.started", name=pipeline.name, path=pipeline.path))
+    return _follow_or_leave(pipeline, detach=detach, from_start=True)
 
 
-def lead_and_follow(pipeline: Pipeline, *, detach: bool) -> int:
-    """Start or go on; the exit code is that of the first step which does not finish."""
-    from tui.progress_view import follow
+def resume_pipeline(pipeline: Pipeline, settings: Sequence[str], *, detach: bool) -> int:
+    """Go on in the step where it was."""
+    if settings:
+        pipeline = pipeline.with_overrides(settings)
+    launch_pipeline(pipeline)
+    number, count = pipeline.standing().number, len(pipeline.steps)
+    step = pipeline.steps[number - 1].name
+    print(text("pipeline.goes_on", name=pipeline.name, number=number, count=count, step=step))
+    return _follow_or_leave(pipeline, detach=detach, from_start=False)
 
-    leader = launch_pipeline(pipeline)
-    print_parts(pipeline)
+
+def _follow_or_leave(pipeline: Pipeline, *, detach: bool, from_start: bool) -> int:
     if detach:
-        print(text("command_line.pipeline_detached", name=pipeline.name))
+        print(text("pipeline.detached", name=pipeline.name))
         return 0
-    for number, step in enumerate(pipeline.steps, start=1):
-        if pipeline.state_of(step) is RunState.FINISHED:
-            continue
-        print(text("command_line.pipeline_step", number=number, count=len(pipeline.steps), step=step.name), flush=True)
-        while not (_is_going(pipeline, number - 1)):
-            if leader.poll() is not None:
-                raise UserError(text("command_line.pipeline_no_step", log=pipeline.record.with_suffix(".log")))
-            time.sleep(_POLL_SECONDS)
-        if code := follow(pipeline.run_of(step), from_start=True):
-            print(text("command_line.pipeline_resume", name=pipeline.name))
-            return code
-    return 0
+    return follow_pipeline(pipeline, from_start=from_start)
 
 
-def print_parts(pipeline: Pipeline) -> None:
-    """The steps with their stages and states."""
-    table = output.Table([text(f"command_line.column_{column}") for column in ("step", "stage", "run", "state")])
-    for step in pipeline.steps:
-        state = pipeline.state_of(step)
-        shown = text("command_line.pipeline_waits") if state is None else text(f"common.state_{state.value}")
-        table.add(step.name, step.recipe.method.stage, pipeline.run_of(step).name, shown)
+def follow_pipeline(pipeline: Pipeline, *, from_start: bool = False) -> int:
+    """Show each step as the run that it is, from the one where the pipeline is; the exit code tells how it ended."""
+    from tui.progress_view import EXIT_CODES, INTERRUPTED_EXIT, follow
+
+    count = len(pipeline.steps)
+    try:
+        for number in range(pipeline.standing().number, count + 1):
+            step = pipeline.steps[number - 1]
+            run = pipeline.run_of(step)
+            if not _begins(pipeline, run):
+                break
+            stage = step.recipe.method.stage
+            head = text("pipeline.step_heading", number=number, count=count, step=step.name, stage=stage)
+            print(output.paint(head, "bold"), flush=True)
+            code = follow(run, from_start=from_start or number > pipeline.standing().number, whole=pipeline.name)
+            if code == INTERRUPTED_EXIT:
+                return code
+            if code:
+                break
+    except KeyboardInterrupt:
+        print(text("command_line.run_goes_on", name=pipeline.name))
+        return INTERRUPTED_EXIT
+    return EXIT_CODES.get(_print_end(pipeline).state, 1)
+
+
+def _begins(pipeline: Pipeline, run: RunDirectory) -> bool:
+    """Wait until the run of a step goes or is finished; False when nobody will start it."""
+    while True:
+        is_led = pipeline.is_led()
+        state = run.state() if run.exists() else None
+        if state is not None and (state.alive or state is RunState.FINISHED):
+            return True
+        if not is_led:
+            return False
+        time.sleep(_POLL_SECONDS)
+
+
+def _print_end(pipeline: Pipeline) -> Standing:
+    """How it ended, once what leads has said so."""
+    end = time.monotonic() + _LEADER_SECONDS
+    while pipeline.is_led() and time.monotonic() < end:
+        time.sleep(_POLL_SECONDS)
+    standing = pipeline.standing()
+    note = standing_note(pipeline, standing)
+    line = text("pipeline.ended", name=pipeline.name, state=long_standing(pipeline, standing))
+    print(f"{line}: {note}" if note else line)
+    if standing.state is RunState.FINISHED:
+        print(text("pipeline.chat_hint", name=pipeline.name))
+    else:
+        print(text("pipeline.resume_hint", name=pipeline.name))
+    return standing
+
+
+def print_status(pipeline: Pipeline) -> None:
+    """Where it stands, and each step."""
+    standing = pipeline.standing()
+    note = standing_note(pipeline, standing)
+    facts = output.Facts()
+    facts.add(text("command_line.column_run"), pipeline.name)
+    facts.add(text("command_line.column_state"), long_standing(pipeline, standing), *([note] if note else []))
+    facts.add(text("command_line.column_elapsed"), duration(pipeline.elapsed()))
+    if (price := pipeline.price()) is not None:
+        facts.add(text("pipeline.cost"), f"{price:,.2f}")
+    facts.add(text("command_line.column_path"), str(pipeline.path))
+    facts.add(text("command_line.column_log"), str(pipeline.log_file))
+    facts.print()
+    table = output.Table(
+        [text(f"pipeline.column_{name}") for name in ("number", "step", "stage", "state", "time", "run")]
+    )
+    for number, (step, state) in enumerate(zip(pipeline.steps, pipeline.states(), strict=True), start=1):
+        run = pipeline.run_of(step)
+        status = run.status()
+        time_spent = "" if status is None else duration(status.elapsed)
+        table.add(str(number), step.name, step.recipe.method.stage, state_text(state), time_spent, run.name)
     table.print()
 
 
-def _is_going(pipeline: Pipeline, number: int) -> bool:
-    """Whether the step's run has been started now: an old end of it does not count."""
-    state = pipeline.state_of(pipeline.steps[number])
-    return state is not None and (state.alive or state is RunState.FINISHED)
+def json_of_pipeline(pipeline: Pipeline) -> dict[str, object]:
+    """The stable JSON form; see docs/command-line.md."""
+    standing = pipeline.standing()
+    steps = []
+    for step, state in zip(pipeline.steps, pipeline.states(), strict=True):
+        run = pipeline.run_of(step)
+        steps.append(
+            {
+                "name": step.name,
+                "stage": step.recipe.method.stage,
+                "state": None if state is None else state.value,
+                "run": None if state is None else json_of(read_progress(run)),
+            }
+        )
+    return {
+        "kind": "pipeline",
+        "name": pipeline.name,
+        "path": str(pipeline.path),
+        "state": standing.state.value,
+        "step_number": standing.number,
+        "step_name": pipeline.steps[standing.number - 1].name,
+        "is_led": standing.is_led,
+        "message": standing.text,
+        "elapsed": pipeline.elapsed(),
+        "price": pipeline.price(),
+        "source": pipeline.source,
+        "steps": steps,
+    }
 
 
-def _checked(pipeline: Pipeline) -> bool:
-    good, hardware = True, Hardware.detect()
-    for number, step in enumerate(pipeline.steps):
-        for finding in check(pipeline.recipe_of(number), hardware):
-            if finding.severity != "info":
-                print(f"{step.name}: {finding.severity}: {finding.text}")
-            good = good and finding.severity != "error"
-    return good
+def watch_pipeline(pipeline: Pipeline, *, as_json: bool) -> int:
+    """Tell where it stands until it ends; as JSON one object a line, when something but the clock changed."""
+    if not as_json:
+        return follow_pipeline(pipeline)
+    shown: object = None
+    while True:
+        current = json_of_pipeline(pipeline)
+        news = (current["state"], current["step_number"], current["message"], _steps_done(pipeline))
+        if news != shown:
+            print(json.dumps(output.finite(current)), flush=True)
+            shown = news
+        standing = pipeline.standing()
+        if not (standing.state.alive or standing.is_led):
+            return 0
+        time.sleep(_POLL_SECONDS)
+
+
+def _steps_done(pipeline: Pipeline) -> tuple[int, ...]:
+    return tuple(status.step for run in pipeline.runs() if (status := run.status()) is not None)
+
+
+def stop(pipeline: Pipeline, *, now: bool) -> int:
+    """Let no further step begin, stop the one that goes, and wait until it has."""
+    from tui.commands.runs import ask_to_stop, wait_for_end
+
+    standing = pipeline.standing()
+    if not (standing.state.alive or standing.is_led):
+        print(text("command_line.not_running", name=pipeline.name, state=long_standing(pipeline, standing)))
+        return 0
+    stop_pipeline(pipeline, save=not now)
+    print(text("command_line.stopping_now" if now else "command_line.stopping", name=pipeline.name))
+    sys.stdout.flush()
+    while (standing := pipeline.standing()).state.alive or standing.is_led:
+        run = pipeline.run_of(pipeline.steps[standing.number - 1])
+        if run.exists() and run.state().alive:
+            if not standing.is_led:
+                ask_to_stop(run, save=not now)
+            wait_for_end(run, insist=now)
+        time.sleep(_POLL_SECONDS)
+    print(text("command_line.stopped", name=pipeline.name, state=long_standing(pipeline, standing)))
+    if standing.state is not RunState.FINISHED:
+        print(text("command_line.go_on_with", name=pipeline.name))
+    return 0
+
+
+def delete(pipeline: Pipeline, *, yes: bool) -> int:
+    """Delete it with the runs of its steps; asks first on a terminal."""
+    standing = pipeline.standing()
+    if standing.state.alive or standing.is_led:
+        hint = text("command_line.stop_first", name=pipeline.name)
+        raise UserError(text("command_line.delete_running", name=pipeline.name), hint=hint)
+    if not yes:
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            problem = text("pipeline.delete_unconfirmed", name=pipeline.name)
+            raise UserError(problem, hint=text("command_line.delete_with_yes"))
+        if not is_yes(input(delete_question(pipeline) + " [y/N] ")):
+            print(text("command_line.nothing_deleted"))
+            return 1
+    delete_pipeline(pipeline)
+    print(text("pipeline.deleted", name=pipeline.name))
+    return 0
+
+
+def delete_question(pipeline: Pipeline) -> str:
+    """What is asked before."""
+    runs = pipeline.runs()
+    checkpoints = sum(len(list_checkpoints(run.checkpoints_folder, verify="size")) for run in runs)
+    names = ", ".join(run.name for run in runs) or "-"
+    return text("pipeline.delete_question", name=pipeline.name, runs=names, checkpoints=checkpoints)
+
+
+def is_yes(answer: str) -> bool:
+    """Whether an answer to a question of a command means yes."""
+    return answer.strip().lower() in ("y", "yes", "是")

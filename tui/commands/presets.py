@@ -20,6 +20,7 @@ def presets(arguments: Namespace) -> int:
                     "path": str(preset.path),
                     "shipped": preset.shipped,
                     "stage": preset.stage,
+                    "stages": list(preset.steps or (preset.stage,)),
                     "description": preset.description,
                     "error": preset.error,
                 }
@@ -31,6 +32,6 @@ def presets(arguments: Namespace) -> int:
     for preset in found:
         origin = text("command_line.origin_shipped" if preset.shipped else "command_line.origin_own")
         note = output.paint(text("command_line.preset_broken", error=preset.error), "red") if preset.error else ""
-        table.add(preset.name, preset.stage or "-", origin, note or preset.description)
+        table.add(preset.name, preset.stages or "-", origin, note or preset.description)
     table.print()
     return 0

@@ -43,6 +43,14 @@ class Progress:
         return not self.state.alive
 
 
+def read_progress(run: RunDirectory) -> Progress:
+    """Where a run stands now, everything of it read."""
+    reader = RunReader(run)
+    while not reader.complete:
+        reader.poll()
+    return progress_of(run, reader)
+
+
 def progress_of(run: RunDirectory, reader: RunReader) -> Progress:
     """What status and events say; poll the reader before."""
     status = run.status() or Status()

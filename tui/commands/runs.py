@@ -9,13 +9,16 @@ import signal
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Sequence
 
 from trainer.errors import UserError
 from trainer.run import RunDirectory, RunReader, RunState, delete_run, find_run, list_checkpoints, list_runs
+from trainer.run.pipeline import Pipeline, find_pipeline, list_all, pipeline_of
 from trainer.run.process import is_alive
 from tui.commands import output
-from tui.commands.progress import Progress, duration, json_of, numbers, progress_of
+from tui.commands.progress import Progress, duration, json_of, numbers, progress_of, read_progress
 from tui.locale import text
+from tui.pipeline_texts import short_standing
 
 _POLL_SECONDS = 0.2
 # How long a trainer may take to obey `stop --now` before its process is ended.
@@ -27,9 +30,9 @@ _CLOCKS = {"seconds_left": None, "elapsed": None}
 
 def runs(arguments: Namespace) -> int:
     """List all runs, newest first."""
-    found = [_progress(run) for run in list_runs()]
+    found = list_all()
     if arguments.json:
-        output.print_json([json_of(progress) for progress in found])
+        output.print_json([_json(each) for each in found])
     elif not found:
         print(text("command_line.no_runs"))
     else:
@@ -39,7 +42,7 @@ def runs(arguments: Namespace) -> int:
 
 def overview() -> int:
     """Bare `trimtab` without a terminal: the runs, and where the help is."""
-    found = [_progress(run) for run in list_runs()]
+    found = list_all()
     if found:
         _table(found).print()
     else:
@@ -50,10 +53,12 @@ def overview() -> int:
 
 def status(arguments: Namespace) -> int:
     """Tell where one run stands, once or until it ends; the newest run when none is named."""
+    if (pipeline := named_pipeline(arguments.run)) is not None:
+        return _pipeline_status(pipeline, watch=arguments.watch, as_json=arguments.json)
     run = chosen_run(arguments.run)
     if arguments.watch:
         return _watch(run, as_json=arguments.json)
-    progress = _progress(run)
+    progress = read_progress(run)
     if arguments.json:
         output.print_json(json_of(progress))
     else:
@@ -61,17 +66,38 @@ def status(arguments: Namespace) -> int:
     return 0
 
 
+def _pipeline_status(pipeline: Pipeline, *, watch: bool, as_json: bool) -> int:
+    from tui.commands.pipeline import json_of_pipeline, print_status, watch_pipeline
+
+    if watch:
+        return watch_pipeline(pipeline, as_json=as_json)
+    if as_json:
+        output.print_json(json_of_pipeline(pipeline))
+    else:
+        print_status(pipeline)
+    return 0
+
+
+def named_pipeline(name: str | None) -> Pipeline | None:
+    """The pipeline of that name or folder; None when none is meant."""
+    return None if name is None else find_pipeline(name)
+
+
 def stop(arguments: Namespace) -> int:
     """Ask a run to stop, and wait until it has."""
+    if (pipeline := named_pipeline(arguments.run)) is not None:
+        from tui.commands.pipeline import stop as stop_all
+
+        return stop_all(pipeline, now=arguments.now)
     run = find_run(arguments.run)
     state = run.state()
     if not state.alive:
         print(text("command_line.not_running", name=run.name, state=text(f"command_line.state_{state.value}")))
         return 0
-    _ask_to_stop(run, save=not arguments.now)
+    ask_to_stop(run, save=not arguments.now)
     print(text("command_line.stopping_now" if arguments.now else "command_line.stopping", name=run.name))
     sys.stdout.flush()
-    state = _wait_for_end(run, insist=arguments.now)
+    state = wait_for_end(run, insist=arguments.now)
     print(text("command_line.stopped", name=run.name, state=text(f"command_line.state_{state.value}")))
     if state is not RunState.FINISHED:
         print(text("command_line.go_on_with", name=run.name))
@@ -80,6 +106,11 @@ def stop(arguments: Namespace) -> int:
 
 def delete(arguments: Namespace) -> int:
     """Delete a run's directory; asks first on a terminal."""
+    from tui.commands.pipeline import delete as delete_all
+    from tui.commands.pipeline import is_yes
+
+    if (pipeline := named_pipeline(arguments.run)) is not None:
+        return delete_all(pipeline, yes=arguments.yes)
     run = find_run(arguments.run)
     if run.state().alive:
         raise UserError(
@@ -91,8 +122,9 @@ def delete(arguments: Namespace) -> int:
                 text("command_line.delete_unconfirmed", path=run.path), hint=text("command_line.delete_with_yes")
             )
         count = len(list_checkpoints(run.checkpoints_folder, verify="size"))
-        answer = input(text("command_line.delete_question", path=run.path, count=count) + " ")
-        if answer.strip().lower() not in ("y", "yes", "是"):
+        if (note := step_note(run)) != "":
+            print(note)
+        if not is_yes(input(text("command_line.delete_question", path=run.path, count=count) + " ")):
             print(text("command_line.nothing_deleted"))
             return 1
     delete_run(run)
@@ -114,26 +146,51 @@ def chosen_run(name: str | None) -> RunDirectory:
     return next((run for run in found if run.state().alive), found[0])
 
 
-def _progress(run: RunDirectory) -> Progress:
-    reader = RunReader(run)
-    while not reader.complete:
-        reader.poll()
-    return progress_of(run, reader)
+def step_note(run: RunDirectory) -> str:
+    """Of which pipeline a run is a step; empty when of none."""
+    pipeline = pipeline_of(run)
+    if pipeline is None:
+        return ""
+    names = [pipeline.run_of(step).name for step in pipeline.steps]
+    number = names.index(run.name) + 1
+    return text("pipeline.part_of_pipeline", run=run.name, number=number, count=len(names), name=pipeline.name)
 
 
-def _table(found: list[Progress]) -> output.Table:
+def _json(each: RunDirectory | Pipeline) -> dict[str, object]:
+    if isinstance(each, RunDirectory):
+        return json_of(read_progress(each))
+    from tui.commands.pipeline import json_of_pipeline
+
+    return json_of_pipeline(each)
+
+
+def _table(found: Sequence[RunDirectory | Pipeline]) -> output.Table:
     columns = ("run", "state", "step", "loss", "eta", "path")
     table = output.Table([text(f"command_line.column_{name}") for name in columns])
-    for progress in found:
-        table.add(
-            progress.name,
-            text(f"command_line.state_{progress.state.value}"),
-            f"{progress.step}/{progress.total_steps or '?'}",
-            "" if progress.loss is None else f"{progress.loss:.4f}",
-            "" if progress.seconds_left is None else duration(progress.seconds_left),
-            progress.path,
-        )
+    for each in found:
+        if isinstance(each, RunDirectory):
+            _add_run(table, read_progress(each))
+            continue
+        standing = each.standing()
+        table.add(each.name, short_standing(standing, len(each.steps)), "", "", "", str(each.path))
+        for step in each.steps:
+            run = each.run_of(step)
+            if run.exists():
+                _add_run(table, read_progress(run), indent="  ")
+            else:
+                table.add(f"  {run.name}", text("pipeline.waits"), "", "", "", "")
     return table
+
+
+def _add_run(table: output.Table, progress: Progress, indent: str = "") -> None:
+    table.add(
+        indent + progress.name,
+        text(f"command_line.state_{progress.state.value}"),
+        f"{progress.step}/{progress.total_steps or '?'}",
+        "" if progress.loss is None else f"{progress.loss:.4f}",
+        "" if progress.seconds_left is None else duration(progress.seconds_left),
+        progress.path,
+    )
 
 
 def _print_status(run: RunDirectory, progress: Progress) -> None:
@@ -173,7 +230,7 @@ def _watch(run: RunDirectory, *, as_json: bool) -> int:
         time.sleep(_POLL_SECONDS)
 
 
-def _ask_to_stop(run: RunDirectory, *, save: bool) -> None:
+def ask_to_stop(run: RunDirectory, *, save: bool) -> None:
     """Drop the command; where the disk has no room for it, a signal says the same.
 
     Raises:
@@ -186,7 +243,8 @@ def _ask_to_stop(run: RunDirectory, *, save: bool) -> None:
             raise
 
 
-def _wait_for_end(run: RunDirectory, *, insist: bool) -> RunState:
+def wait_for_end(run: RunDirectory, *, insist: bool) -> RunState:
+    """Wait until nothing works on a run; one that does not react to `stop --now` is killed."""
     started = time.monotonic()
     told = False
     while (state := run.state()).alive:

@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.config.pipeline import is_pipeline
+from trainer.config.pipeline import pipeline_file
 from trainer.errors import UserError
 from trainer.run import (
     RunDirectory,
@@ -31,12 +31,10 @@ USAGE_EXIT = 2
 
 def train(arguments: Namespace) -> int:
     """Start a run from a preset, or the runs of a pipeline, and follow it."""
-    if is_pipeline(Path(arguments.preset)):
+    if (file := pipeline_file(arguments.preset)) is not None:
         from tui.commands.pipeline import train_pipeline
 
-        if arguments.settings:
-            raise UserError(text("command_line.pipeline_settings"), field=arguments.settings[0])
-        return train_pipeline(Path(arguments.preset), name=arguments.name, detach=arguments.detach)
+        return train_pipeline(file, arguments.settings, name=arguments.name, detach=arguments.detach)
     run = start_run(arguments.preset, arguments.settings, name=arguments.name)
     if run is None:
         return USAGE_EXIT
@@ -89,10 +87,12 @@ def warn_of_others(run: RunDirectory | None = None) -> None:
 def resume(arguments: Namespace) -> int:
     """Go on with a run from its newest whole checkpoint, or with a pipeline where it was."""
     if (pipeline := find_pipeline(arguments.run)) is not None:
-        from tui.commands.pipeline import lead_and_follow
+        from tui.commands.pipeline import resume_pipeline
 
-        return lead_and_follow(pipeline, detach=arguments.detach)
+        return resume_pipeline(pipeline, arguments.settings, detach=arguments.detach)
     run = find_run(arguments.run)
+    if arguments.settings:
+        raise UserError(text("command_line.resume_settings_of_run"), field=arguments.settings[0])
     if run.state().alive:
         raise UserError(
             text("command_line.resume_running", name=run.name), hint=text("command_line.attach_instead", name=run.name)
@@ -119,10 +119,16 @@ def _newest(run: RunDirectory) -> Path:
 
 def attach(arguments: Namespace) -> int:
     """Open a run's dashboard on a terminal; else, or with `--plain`, follow it in lines."""
-    from tui.commands.runs import chosen_run
+    from tui.commands.pipeline import follow_pipeline
+    from tui.commands.runs import chosen_run, named_pipeline
     from tui.progress_view import follow
 
-    run = chosen_run(arguments.run)
+    pipeline = named_pipeline(arguments.run)
+    if pipeline is not None and (arguments.plain or not output.can_open_cockpit()):
+        return follow_pipeline(pipeline)
+    run = chosen_run(arguments.run) if pipeline is None else pipeline.current_run()
+    if run is None:
+        raise UserError(text("pipeline.no_step_yet", name=arguments.run))
     if arguments.plain or not output.can_open_cockpit():
         return follow(run)
     from tui.cockpit import open_cockpit

@@ -189,7 +189,9 @@ class SetupScreen(CockpitScreen):
             if name is not None:
                 self._ask_then_open(name)
 
-        self.app.push_screen(PickDialog(list_presets(), self._preset_name), chosen)
+        # A pipeline is several presets: it has no form.
+        single = [info for info in list_presets() if not info.steps]
+        self.app.push_screen(PickDialog(single, self._preset_name), chosen)
 
     def action_save(self) -> None:
         """Save the values as a preset of one's own."""

@@ -7,6 +7,7 @@ import pytest
 from trainer.config import (
     Change,
     Hardware,
+    PresetInfo,
     Recipe,
     check,
     delete_preset,
@@ -15,6 +16,7 @@ from trainer.config import (
     resolve,
     save_preset,
 )
+from trainer.config.pipeline import chained, read_pipeline
 from trainer.errors import UserError
 from trainer.paths import user_presets_folder
 
@@ -57,10 +59,18 @@ def test_shipped_presets_load_are_described_and_checked_clean() -> None:
         assert each.description
         if each.name == "base":
             continue
-        recipe = load_preset(each.name).recipe
-        for machine in MACHINES:
-            assert check(recipe, machine) == []
-            assert check(resolve(recipe, machine).recipe, machine) == []
+        for recipe in recipes_of(each):
+            for machine in MACHINES:
+                assert check(recipe, machine) == []
+                assert check(resolve(recipe, machine).recipe, machine) == []
+
+
+def recipes_of(info: PresetInfo) -> list[Recipe]:
+    """Of a pipeline those of its steps, as they are before the first one has begun."""
+    if not info.steps:
+        return [load_preset(info.name).recipe]
+    steps = read_pipeline(info.path)
+    return [chained(steps, number, {}) for number in range(len(steps))]
 
 
 def test_shipped_presets_begin_with_a_comment_that_says_what_they_are_for() -> None:

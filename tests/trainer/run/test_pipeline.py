@@ -14,8 +14,9 @@ from trainer.chat.loading import load_for_chat
 from trainer.config import Recipe
 from trainer.config.pipeline import Step
 from trainer.errors import UserError
-from trainer.run import RunDirectory, RunState, latest_checkpoint, pipeline
-from trainer.run.pipeline import create_pipeline, find_pipeline, lead
+from trainer.run import RunDirectory, RunState, latest_checkpoint
+from trainer.run.leading import lead
+from trainer.run.pipeline import create_pipeline, find_pipeline
 
 
 def step(runs: TrainingRuns, stage: str, rows: list[dict[str, Any]], **tables: dict[str, Any]) -> Step:
@@ -32,9 +33,7 @@ def step(runs: TrainingRuns, stage: str, rows: list[dict[str, Any]], **tables: d
     return Step(stage, Recipe.model_validate(values))
 
 
-def test_killed_in_the_second_of_three_steps_a_pipeline_goes_on_there(
-    runs: TrainingRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_in_the_second_of_three_steps_a_pipeline_goes_on_there(runs: TrainingRuns, tmp_path: Path) -> None:
     steps = [
         step(runs, "sft", [{"instruction": f"What is {i}?", "output": "A number."} for i in range(8)]),
         step(runs, "rm", stage_rows("rm")),
@@ -51,11 +50,10 @@ def test_killed_in_the_second_of_three_steps_a_pipeline_goes_on_there(
         fault = faults.pop(run.name, None)
         runs.train(run, resume=resume, **({"TRIMTAB_FAULT": fault} if fault else {}))
 
-    monkeypatch.setattr(pipeline, "launch", train)
     made = create_pipeline("trio", steps, tmp_path)
-    assert lead(made.record) == 1
+    assert lead(made.path, train) == 1
     assert [made.state_of(each) for each in steps] == [RunState.FINISHED, RunState.LOST, None]
-    assert lead(made.record) == 0, [made.run_of(each).log_file.read_text()[-1500:] for each in steps[1:]]
+    assert lead(made.path, train) == 0, [made.run_of(each).log_file.read_text()[-1500:] for each in steps[1:]]
     assert [made.state_of(each) for each in steps] == [RunState.FINISHED] * 3
     sft, rm, ppo = (made.run_of(each) for each in steps)
     assert [len(events_of(run, "end")) for run in (sft, rm, ppo)] == [1, 1, 1]
@@ -69,13 +67,13 @@ def test_killed_in_the_second_of_three_steps_a_pipeline_goes_on_there(
     assert (recipe.ppo.reward_model, recipe.ppo.reward_model_type) == (str(judge.path), "lora")
     assert load_for_chat(str(result.path)).has_adapter
     # Nothing is left to do.
-    assert lead(made.record) == 0
+    assert lead(made.path, train) == 0
 
 
 def test_a_pipeline_keeps_its_recipes_and_its_name(runs: TrainingRuns, tmp_path: Path) -> None:
     steps = [step(runs, "sft", [{"instruction": "a", "output": "b"}])]
     made = create_pipeline("one", steps, tmp_path)
-    found = find_pipeline(str(made.record))
+    found = find_pipeline(str(made.path))
     assert found == made
     with pytest.raises(UserError, match="is there already"):
         create_pipeline("one", steps, tmp_path)
