@@ -9,7 +9,7 @@ from tui.localized import localized
 
 
 def state_text(state: RunState | None) -> str:
-    """The word for the state of a step; one that has not begun waits."""
+    """The word for the state of a part; one that has not begun waits."""
     return text("pipeline.waits") if state is None else text(f"common.state_{state.value}")
 
 
@@ -21,21 +21,21 @@ def short_standing(standing: Standing, count: int) -> str:
 
 
 def long_standing(pipeline: Pipeline, standing: Standing) -> str:
-    """`running, step 2 of 3: rm`; of a finished pipeline the word alone."""
+    """`running, part 2 of 3: rm`; of a finished pipeline the word alone."""
     state = state_text(standing.state)
     if standing.state is RunState.FINISHED:
         return state
-    step = pipeline.steps[standing.number - 1].name
-    return text("pipeline.at_step", state=state, number=standing.number, count=len(pipeline.steps), step=step)
+    part = pipeline.parts[standing.number - 1].name
+    return text("pipeline.at_part", state=state, number=standing.number, count=len(pipeline.parts), part=part)
 
 
 def standing_note(pipeline: Pipeline, standing: Standing) -> str:
     """Why it does not go on, or soon will not; empty when there is nothing to say."""
-    step = pipeline.steps[standing.number - 1].name
+    part = pipeline.parts[standing.number - 1].name
     if standing.needs_leader:
-        return text("pipeline.needs_leader", step=step, name=pipeline.name)
+        return text("pipeline.needs_leader", part=part, name=pipeline.name)
     if standing.text:
         return " ".join(localized(standing.id, standing.values, standing.text).split())
-    if standing.state is RunState.LOST and pipeline.state_of(pipeline.steps[standing.number - 1]) is None:
+    if standing.state is RunState.LOST and pipeline.state_of(pipeline.parts[standing.number - 1]) is None:
         return text("pipeline.lost", name=pipeline.name)
     return ""

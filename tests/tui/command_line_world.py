@@ -67,9 +67,9 @@ class World:
         program = fake_program(delay=delay, **settings)
         self._monkeypatch.setattr(train, "launch", functools.partial(launch, program=program))
 
-    def fake_pipeline(self, **steps: Mapping[str, float]) -> None:
-        """From now on pipelines are led by the real leader, and their steps are played by the fake trainer."""
-        program = fake_leader(**steps)
+    def fake_pipeline(self, **parts: Mapping[str, float]) -> None:
+        """From now on pipelines are led by the real leader, and their parts are played by the fake trainer."""
+        program = fake_leader(**parts)
         led = functools.partial(leading.launch_pipeline, program=program)
         self._monkeypatch.setattr("tui.commands.pipeline.launch_pipeline", led)
 

@@ -1,6 +1,6 @@
 """A pipeline as one thing in commands: checked, started, followed, stopped, resumed, listed and deleted.
 
-The leader is the real one, a process of its own; the steps are played by the fake trainer.
+The leader is the real one, a process of its own; the parts are played by the fake trainer.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def is_busy_at(number: int) -> bool:
-    run = pipeline().run_of(pipeline().steps[number - 1])
+    run = pipeline().run_of(pipeline().parts[number - 1])
     status = run.status() if run.exists() else None
     return status is not None and status.step > 0
 
@@ -69,14 +69,14 @@ def test_a_pipeline_is_followed_to_its_end_and_told_as_one(world: World) -> None
     result = world.trimtab("train", "trio", "3.learning_rate=1e-5", "评判.lora_rank=4", "--name", "one")
     assert result.code == 0, result.out + result.err
     for number, name in enumerate(("sft (sft)", "评判 (rm)", "ppo (ppo)"), start=1):
-        assert f"Step {number} of 3: {name}" in result.out
+        assert f"Part {number} of 3: {name}" in result.out
     assert result.out.endswith("one: finished\nChat with the result: trimtab chat one\n")
     judge, policy = world.find("one.评判").recipe(), world.find("one.ppo").recipe()
     assert (judge.lora.lora_rank, policy.train.learning_rate) == (4, 1e-5)
     assert policy.ppo.reward_model == str(world.find("one.评判").checkpoints_folder / "step-00000010")
     listed = json.loads(world.trimtab("runs", "--json").out)
     assert [(each["kind"], each["name"], each["state"]) for each in listed] == [("pipeline", "one", "finished")]
-    assert [step["run"]["name"] for step in listed[0]["steps"]] == ["one.sft", "one.评判", "one.ppo"]
+    assert [part["run"]["name"] for part in listed[0]["parts"]] == ["one.sft", "one.评判", "one.ppo"]
     assert world.trimtab("runs").out.splitlines()[1].split()[:2] == ["one", "finished"]
     assert "3  ppo   ppo    finished" in world.trimtab("status", "one").out
     again = world.trimtab("resume", "one")
@@ -94,16 +94,16 @@ def test_stopped_in_its_middle_it_goes_on_there_and_is_deleted_as_one(world: Wor
     assert (refused.code, "trimtab stop one" in refused.err) == (2, True)
     assert "is going already" in world.trimtab("resume", "one").err
     stopped = world.trimtab("stop", "one")
-    assert "one: stopped, step 2 of 3: 评判\nGo on with it: trimtab resume one" in stopped.out
+    assert "one: stopped, part 2 of 3: 评判\nGo on with it: trimtab resume one" in stopped.out
     assert [each and each.value for each in pipeline().states()] == ["finished", "stopped", None]
     reached = world.find("one.评判").status()
     assert reached is not None
     begun = world.trimtab("resume", "one", "1.seed=3")
-    assert (begun.code, "step sft has begun" in begun.err) == (2, True)
+    assert (begun.code, "part sft has begun" in begun.err) == (2, True)
     world.fake_pipeline(评判={"steps": reached.step + 5, "save_steps": 90_000})
     resumed = world.trimtab("resume", "one", "ppo.seed=3")
     assert resumed.code == 0, resumed.out + resumed.err
-    assert "Pipeline one goes on with step 2 of 3: 评判" in resumed.out
+    assert "Pipeline one goes on with part 2 of 3: 评判" in resumed.out
     assert world.find("one.ppo").recipe().train.seed == 3
     # Nothing is trained twice.
     assert world.find("one.sft").events_file.read_text() == first
@@ -113,7 +113,7 @@ def test_stopped_in_its_middle_it_goes_on_there_and_is_deleted_as_one(world: Wor
     assert world.run_names() == []
 
 
-def test_without_its_leader_the_step_goes_on_and_resume_leads_again(world: World) -> None:
+def test_without_its_leader_the_part_goes_on_and_resume_leads_again(world: World) -> None:
     world.fake_pipeline(评判=LONG)
     world.trimtab("train", "trio", "--name", "one", "--detach")
     until(lambda: is_busy_at(2))
@@ -122,29 +122,29 @@ def test_without_its_leader_the_step_goes_on_and_resume_leads_again(world: World
     assert judge is not None
     os.kill(leader.process.pid, signal.SIGKILL)
     until(lambda: not pipeline().is_led())
-    assert "what leads the steps is gone: 评判 goes on" in world.trimtab("status", "one").out
+    assert "what leads the parts is gone: 评判 goes on" in world.trimtab("status", "one").out
     resumed = world.trimtab("resume", "one", "--detach")
-    assert "goes on with step 2 of 3" in resumed.out
+    assert "goes on with part 2 of 3" in resumed.out
     until(lambda: pipeline().log_file.read_text().count("leads one") == 2)
     assert is_alive(judge.process)
-    # Now the step itself is killed: what leads says so, and nothing more begins.
+    # Now the part itself is killed: what leads says so, and nothing more begins.
     os.kill(judge.pid, signal.SIGKILL)
     until(lambda: not pipeline().is_led())
-    assert "lost, step 2 of 3: 评判" in world.trimtab("status", "one").out
+    assert "lost, part 2 of 3: 评判" in world.trimtab("status", "one").out
     assert world.trimtab("attach", "one", "--plain").code == 1
     world.fake_pipeline()
     assert world.trimtab("resume", "one").code == 0
 
 
-def test_a_step_whose_run_was_deleted_is_missed_and_trained_again(world: World) -> None:
+def test_a_part_whose_run_was_deleted_is_missed_and_trained_again(world: World) -> None:
     world.fake_pipeline(评判={"steps": 100, "delay": 0.01})
     world.trimtab("train", "trio", "--name", "one", "--detach")
     until(lambda: is_busy_at(2))
     shutil.rmtree(world.find("one.sft").path)
     until(lambda: not pipeline().is_led())
     told = world.trimtab("status", "one").out
-    assert "failed, step 1 of 3: sft" in told
-    assert "step ppo needs what step sft made" in told
+    assert "failed, part 1 of 3: sft" in told
+    assert "part ppo needs what part sft made" in told
     assert world.trimtab("resume", "one").code == 0
     assert pipeline().standing().state is RunState.FINISHED
 
@@ -161,35 +161,35 @@ def test_two_pipelines_go_at_once_and_a_name_is_given_once(world: World) -> None
     assert [name for name in world.run_names() if "." not in name] == ["one", "trio-1"]
 
 
-def test_a_step_that_breaks_a_rule_is_named_and_nothing_is_made(world: World) -> None:
+def test_a_part_that_breaks_a_rule_is_named_and_nothing_is_made(world: World) -> None:
     world.preset("two", STEPS.replace("demo-rm", "demo-dpo"))
     refused = world.trimtab("train", "two")
     assert refused.code == 2
-    assert "Step 3 of 3: ppo (ppo)\nerror: stage ppo needs a reward" in refused.err
+    assert "Part 3 of 3: ppo (ppo)\nerror: stage ppo needs a reward" in refused.err
     assert world.run_names() == []
 
 
 @pytest.mark.parametrize(
     ("word", "problem"),
     [
-        ("lora_rank=4", "a setting of a pipeline begins with a step"),
-        ("lora_alpha=1.5", "a setting of a pipeline begins with a step"),
-        ("4.lora_rank=4", "there is no such step. The steps are 1 (sft), 2 (评判), 3 (ppo)"),
-        ("sft.lora_rnk=4", "step sft: there is no such parameter"),
-        ("sft.run_name=x", "Its run is called after pipeline and step"),
+        ("lora_rank=4", "a setting of a pipeline begins with a part"),
+        ("lora_alpha=1.5", "a setting of a pipeline begins with a part"),
+        ("4.lora_rank=4", "there is no such part. The parts are 1 (sft), 2 (评判), 3 (ppo)"),
+        ("sft.lora_rnk=4", "part sft: there is no such parameter"),
+        ("sft.run_name=x", "Its run is called after pipeline and part"),
     ],
 )
-def test_a_setting_says_of_which_step_it_is(world: World, word: str, problem: str) -> None:
+def test_a_setting_says_of_which_part_it_is(world: World, word: str, problem: str) -> None:
     refused = world.trimtab("train", "trio", word)
     assert (refused.code, problem in refused.err) == (2, True), refused.err
 
 
-def test_check_looks_at_every_step_and_says_what_is_not_there_yet(world: World) -> None:
+def test_check_looks_at_every_part_and_says_what_is_not_there_yet(world: World) -> None:
     checked = world.trimtab("check", "trio")
     assert checked.code == 0
-    assert "Step 2 of 3: 评判 (rm)\nstarts from what sft will have made, which is not there yet" in checked.out
-    assert "trio: 3 steps, 0 errors, 0 warnings" in checked.out
+    assert "Part 2 of 3: 评判 (rm)\nstarts from what sft will have made, which is not there yet" in checked.out
+    assert "trio: 3 parts, 0 errors, 0 warnings" in checked.out
     wrong = world.trimtab("check", "trio", "2.dataset=nothing", "--json")
     told = json.loads(wrong.out)
-    assert (wrong.code, told["ok"], [step["ok"] for step in told["steps"]]) == (1, False, [True, False, True])
-    assert told["steps"][2]["needs"] == ["sft", "评判"]
+    assert (wrong.code, told["ok"], [part["ok"] for part in told["parts"]]) == (1, False, [True, False, True])
+    assert told["parts"][2]["needs"] == ["sft", "评判"]

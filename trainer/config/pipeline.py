@@ -1,6 +1,6 @@
 """Several recipes that follow each other, as `[[pipeline]]` entries of one file. Not for running them (`trainer.run`).
 
-Each step starts from what the last one that made a writing model has trained, and a stage that learns from rewards is
+Each part starts from what the last one that made a writing model has trained, and a stage that learns from rewards is
 judged by the reward model that was trained before it.
 """
 
@@ -26,24 +26,24 @@ from trainer.errors import UserError
 _GOOD_NAME = re.compile(r"[\w+=-]+")
 _KEYS = ("name", "extends", "starts_from")
 BASE = "base"
-"""`starts_from` of a step that starts from its own model, whatever was trained before."""
+"""`starts_from` of a part that starts from its own model, whatever was trained before."""
 
 
 @dataclass(frozen=True)
-class Step:
+class Part:
     """One part of a pipeline."""
 
     name: str
     recipe: Recipe
     """As it is written; where it starts from is filled in by `chained`."""
     starts_from: str | None = None
-    """The step whose result it starts from. Unset: the last one before it that trains and is no reward model."""
+    """The part whose result it starts from. Unset: the last one before it that trains and is no reward model."""
     preset: str = ""
     """The file of the preset that it builds on."""
 
     @property
     def makes_a_model(self) -> bool:
-        """Whether it ends with weights: a step that only evaluates or predicts has none."""
+        """Whether it ends with weights: a part that only evaluates or predicts has none."""
         return self.recipe.train.do_train
 
 
@@ -71,102 +71,102 @@ def pipeline_description(file: Path) -> str:
     return str(tomllib.loads(file.read_text(encoding="utf-8-sig")).get("description", ""))
 
 
-def read_pipeline(file: Path, overrides: Sequence[str] = ()) -> tuple[Step, ...]:
-    """The steps of a file: each a preset (`extends`, by name or by path from the file) with tables laid over it, and
-    over these the overrides: `2.learning_rate=1e-5` or `rm.learning_rate=1e-5`, by number or name of the step.
+def read_pipeline(file: Path, overrides: Sequence[str] = ()) -> tuple[Part, ...]:
+    """The parts of a file: each a preset (`extends`, by name or by path from the file) with tables laid over it, and
+    over these the overrides: `2.learning_rate=1e-5` or `rm.learning_rate=1e-5`, by number or name of the part.
 
     Raises:
-        UserError: when a step has no good name, or names what is not there; an override names no step.
-        PresetErrors: when a value of a step is wrong.
+        UserError: when a part has no good name, or names what is not there; an override names no part.
+        PresetErrors: when a value of a part is wrong.
     """
     document = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     entries = document["pipeline"]
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
-        raise UserError("write the steps as [[pipeline]] entries", file=file)
+        raise UserError("write the parts as [[pipeline]] entries", file=file)
     if more := sorted(set(document) - {"pipeline", "description"}):
-        hint = "Tables of a step stand below it, as [pipeline.train]"
+        hint = "Tables of a part stand below it, as [pipeline.train]"
         raise UserError(f"[{more[0]}] stands beside the pipeline", file=file, field=more[0], hint=hint)
-    own = overrides_of_steps([str(entry.get("name", "")) for entry in entries], overrides)
-    steps: list[Step] = []
+    own = overrides_of_parts([str(entry.get("name", "")) for entry in entries], overrides)
+    parts: list[Part] = []
     for entry, words in zip(entries, own, strict=True):
-        steps.append(_step(file, entry, steps, words))
-    return tuple(steps)
+        parts.append(_part(file, entry, parts, words))
+    return tuple(parts)
 
 
-def overrides_of_steps(names: Sequence[str], overrides: Sequence[str]) -> list[list[str]]:
-    """The `key=value` words of each step, without the step's number or name before the first dot.
+def overrides_of_parts(names: Sequence[str], overrides: Sequence[str]) -> list[list[str]]:
+    """The `key=value` words of each part, without the part's number or name before the first dot.
 
     Raises:
-        UserError: a word says of no step what it means.
+        UserError: a word says of no part what it means.
     """
     found: list[list[str]] = [[] for _ in names]
     for override in overrides:
-        step, dot, word = override.partition(".")
-        if "=" in step or not dot:
-            hint = f"Say of which step it is: 1.{override}" + (f", or {names[0]}.{override}" if names[0] else "")
-            raise UserError("a setting of a pipeline begins with a step", field=override, hint=hint)
-        if step in names:
-            found[names.index(step)].append(word)
-        elif step.isdecimal() and 1 <= int(step) <= len(names):
-            found[int(step) - 1].append(word)
+        part, dot, word = override.partition(".")
+        if "=" in part or not dot:
+            hint = f"Say of which part it is: 1.{override}" + (f", or {names[0]}.{override}" if names[0] else "")
+            raise UserError("a setting of a pipeline begins with a part", field=override, hint=hint)
+        if part in names:
+            found[names.index(part)].append(word)
+        elif part.isdecimal() and 1 <= int(part) <= len(names):
+            found[int(part) - 1].append(word)
         else:
-            steps = ", ".join(f"{number} ({name})" for number, name in enumerate(names, start=1))
-            raise UserError("there is no such step", field=override, value=step, hint=f"The steps are {steps}.")
+            parts = ", ".join(f"{number} ({name})" for number, name in enumerate(names, start=1))
+            raise UserError("there is no such part", field=override, value=part, hint=f"The parts are {parts}.")
     return found
 
 
-def overridden(step: Step, words: Sequence[str]) -> Step:
-    """The step with `key=value` words over its recipe.
+def overridden(part: Part, words: Sequence[str]) -> Part:
+    """The part with `key=value` words over its recipe.
 
     Raises:
         UserError: a word names no parameter, or a value is wrong.
     """
-    values = apply_overrides(step.recipe.tables(), words)
+    values = apply_overrides(part.recipe.tables(), words)
     translate_values(values)
-    return replace(step, recipe=validated(values, {}))
+    return replace(part, recipe=validated(values, {}))
 
 
-def _step(file: Path, entry: Mapping[str, Any], steps: Sequence[Step], words: Sequence[str]) -> Step:
-    before = [step.name for step in steps]
+def _part(file: Path, entry: Mapping[str, Any], parts: Sequence[Part], words: Sequence[str]) -> Part:
+    before = [part.name for part in parts]
     name, start = str(entry.get("name", "")), entry.get("starts_from")
     if not _GOOD_NAME.fullmatch(name) or name in (*before, BASE):
         hint = "Use letters, digits, '-' and '_'"
-        raise UserError("every step needs a name of its own", file=file, field="name", value=name, hint=hint)
+        raise UserError("every part needs a name of its own", file=file, field="name", value=name, hint=hint)
     if "extends" not in entry:
-        raise UserError(f"step {name} says on which preset it builds", file=file, field="extends")
+        raise UserError(f"part {name} says on which preset it builds", file=file, field="extends")
     if start is not None and start not in (*before, BASE):
-        hint = f"Name one of {', '.join(before)}" if before else "The first step starts from its own model"
+        hint = f"Name one of {', '.join(before)}" if before else "The first part starts from its own model"
         raise UserError(
-            f"step {name} starts from no earlier step", file=file, field="starts_from", value=start, hint=hint
+            f"part {name} starts from no earlier part", file=file, field="starts_from", value=start, hint=hint
         )
-    if any(step.name == start and not step.makes_a_model for step in steps):
+    if any(part.name == start and not part.makes_a_model for part in parts):
         hint = "It has do_train = false and ends without weights"
-        raise UserError(f"step {name} cannot start from it", file=file, field="starts_from", value=start, hint=hint)
+        raise UserError(f"part {name} cannot start from it", file=file, field="starts_from", value=start, hint=hint)
     own = file.parent / str(entry["extends"])
     overrides = []
     for table, values in entry.items():
         if table in _KEYS:
             continue
         if not isinstance(values, dict):
-            hint = f"Write it below the step, as [pipeline.train]; of a step itself there are {', '.join(_KEYS)}"
-            raise UserError(f"step {name} has no such key", file=file, field=table, hint=hint)
+            hint = f"Write it below the part, as [pipeline.train]; of a part itself there are {', '.join(_KEYS)}"
+            raise UserError(f"part {name} has no such key", file=file, field=table, hint=hint)
         overrides += [f"{table}.{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
     preset = _loaded(name, own if own.is_file() else str(entry["extends"]), [*overrides, *words])
     for key in ("train.output_dir", "train.run_name"):
         if preset.recipe.value(key):
-            hint = "Its run is called after pipeline and step. Take it out."
-            raise UserError(f"step {name} cannot choose it", file=file, field=key, hint=hint)
-    return Step(name, preset.recipe, start, str(preset.path))
+            hint = "Its run is called after pipeline and part. Take it out."
+            raise UserError(f"part {name} cannot choose it", file=file, field=key, hint=hint)
+    return Part(name, preset.recipe, start, str(preset.path))
 
 
-def _loaded(step: str, preset: str | Path, overrides: Sequence[str]) -> Preset:
-    """The preset of a step, whose mistakes name the step."""
+def _loaded(part: str, preset: str | Path, overrides: Sequence[str]) -> Preset:
+    """The preset of a part, whose mistakes name the part."""
     try:
         return load_preset(preset, overrides)
     except PresetErrors as error:
         problems = [
             UserError(
-                f"step {step}: {each.message}",
+                f"part {part}: {each.message}",
                 file=each.file,
                 line=each.line,
                 field=each.field,
@@ -178,60 +178,60 @@ def _loaded(step: str, preset: str | Path, overrides: Sequence[str]) -> Preset:
         raise PresetErrors(problems, None) from error
 
 
-def needed_by(steps: Sequence[Step], number: int) -> tuple[Step, ...]:
-    """The steps whose results a step needs before it can begin, in their order."""
-    judge, start = _judge(steps, number), _start(steps, number)
+def needed_by(parts: Sequence[Part], number: int) -> tuple[Part, ...]:
+    """The parts whose results a part needs before it can begin, in their order."""
+    judge, start = _judge(parts, number), _start(parts, number)
     found = set() if judge is None else {judge.name}
     while start is not None:
         found.add(start.name)
-        start = _start(steps, steps.index(start))
-    return tuple(step for step in steps if step.name in found)
+        start = _start(parts, parts.index(start))
+    return tuple(part for part in parts if part.name in found)
 
 
-def chained(steps: Sequence[Step], number: int, results: Mapping[str, str]) -> Recipe:
-    """The recipe of a step, started from the results of those before it; `results` are folders by step.
+def chained(parts: Sequence[Part], number: int, results: Mapping[str, str]) -> Recipe:
+    """The recipe of a part, started from the results of those before it; `results` are folders by part.
 
-    Where a result is not there yet, what the step before starts from itself stands in for it: the same base model, so
+    Where a result is not there yet, what the part before starts from itself stands in for it: the same base model, so
     that data and memory can be judged.
 
     Raises:
-        UserError: when the step cannot go on with what it gets.
+        UserError: when the part cannot go on with what it gets.
     """
-    step = steps[number]
-    start, judge = _start(steps, number), _judge(steps, number)
+    part = parts[number]
+    start, judge = _start(parts, number), _judge(parts, number)
     changes: dict[str, object] = {}
     shares_base = False
     if judge is not None:
-        own, judges = step.recipe.method.finetuning_type, judge.recipe.method.finetuning_type
-        shares_base = own == judges == "lora" and _start(steps, steps.index(judge)) == start
+        own, judges = part.recipe.method.finetuning_type, judge.recipe.method.finetuning_type
+        shares_base = own == judges == "lora" and _start(parts, parts.index(judge)) == start
         changes["ppo.reward_model"] = results.get(judge.name, judge.name)
         changes["ppo.reward_model_type"] = "lora" if shares_base else "full"
     if start is not None:
-        before = chained(steps, steps.index(start), results)
-        changes |= _started_from(step, before, results.get(start.name), new_adapter=shares_base)
-    return step.recipe.with_values(changes)
+        before = chained(parts, parts.index(start), results)
+        changes |= _started_from(part, before, results.get(start.name), new_adapter=shares_base)
+    return part.recipe.with_values(changes)
 
 
-def _start(steps: Sequence[Step], number: int) -> Step | None:
-    """The step whose result a step starts from."""
-    step = steps[number]
-    if step.starts_from is not None:
-        return next((each for each in steps if each.name == step.starts_from), None)
-    before = (each for each in reversed(steps[:number]) if each.makes_a_model)
+def _start(parts: Sequence[Part], number: int) -> Part | None:
+    """The part whose result a part starts from."""
+    part = parts[number]
+    if part.starts_from is not None:
+        return next((each for each in parts if each.name == part.starts_from), None)
+    before = (each for each in reversed(parts[:number]) if each.makes_a_model)
     return next((each for each in before if each.recipe.method.stage != "rm"), None)
 
 
-def _judge(steps: Sequence[Step], number: int) -> Step | None:
-    """The step whose reward model judges a step that does not name one itself."""
-    recipe = steps[number].recipe
+def _judge(parts: Sequence[Part], number: int) -> Part | None:
+    """The part whose reward model judges a part that does not name one itself."""
+    recipe = parts[number].recipe
     if recipe.method.stage not in IN_ANSWERING.values or recipe.ppo.reward_model:
         return None
-    before = (each for each in reversed(steps[:number]) if each.makes_a_model)
+    before = (each for each in reversed(parts[:number]) if each.makes_a_model)
     return next((each for each in before if each.recipe.method.stage == "rm"), None)
 
 
-def _started_from(step: Step, before: Recipe, result: str | None, *, new_adapter: bool) -> dict[str, object]:
-    method = step.recipe.method.finetuning_type
+def _started_from(part: Part, before: Recipe, result: str | None, *, new_adapter: bool) -> dict[str, object]:
+    method = part.recipe.method.finetuning_type
     base: dict[str, object] = {
         f"model.{name}": before.value(f"model.{name}")
         for name in ("model_name_or_path", "model_hub", "model_revision", "adapter_name_or_path")
@@ -249,7 +249,7 @@ def _started_from(step: Step, before: Recipe, result: str | None, *, new_adapter
         )
     if method not in ADAPTER_METHODS:
         raise UserError(
-            f"step {step.name} trains whole weights ({method}), but the step before it made an adapter",
+            f"part {part.name} trains whole weights ({method}), but the part before it made an adapter",
             field="finetuning_type",
             value=method,
             hint="Train adapters in both, or whole weights in both.",
@@ -257,8 +257,8 @@ def _started_from(step: Step, before: Recipe, result: str | None, *, new_adapter
     if result is None:
         return base
     # A reward model needs an adapter with a head, and shares a base with a policy whose adapter is new as well.
-    new = new_adapter or step.recipe.method.stage == "rm" or method != before.method.finetuning_type
+    new = new_adapter or part.recipe.method.stage == "rm" or method != before.method.finetuning_type
     return base | {
         "model.adapter_name_or_path": [result],
-        f"{method}.create_new_adapter": new or step.recipe.value(f"{method}.create_new_adapter"),
+        f"{method}.create_new_adapter": new or part.recipe.value(f"{method}.create_new_adapter"),
     }

@@ -66,13 +66,13 @@ class PresetInfo:
     stage: str
     error: str | None
     """Why it cannot be loaded; None when it can."""
-    steps: tuple[str, ...] = ()
-    """The stages of its steps, of a pipeline; `stage` is the last of them."""
+    parts: tuple[str, ...] = ()
+    """The stages of its parts, of a pipeline; `stage` is the last of them."""
 
     @property
     def stages(self) -> str:
         """The stage, or those of a pipeline in their order."""
-        return "→".join(self.steps) or self.stage
+        return "→".join(self.parts) or self.stage
 
 
 def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Preset:
@@ -210,7 +210,7 @@ def _info(path: Path, *, shipped: bool) -> PresetInfo:
 
     try:
         if is_pipeline(path):
-            stages = tuple(step.recipe.method.stage for step in read_pipeline(path))
+            stages = tuple(part.recipe.method.stage for part in read_pipeline(path))
             return PresetInfo(path.stem, path, shipped, pipeline_description(path), stages[-1], None, stages)
         preset = load_preset(path)
     except UserError as error:

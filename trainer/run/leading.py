@@ -1,6 +1,6 @@
-"""What leads a pipeline: a process in the background that starts each step when the one before it is finished.
+"""What leads a pipeline: a process in the background that starts each part when the one before it is finished.
 
-A step is a process of its own and does not need it: killed, the step goes on, and `resume` starts another leader. Not
+A part is a process of its own and does not need it: killed, the part goes on, and `resume` starts another leader. Not
 for what a pipeline is (`pipeline`).
 """
 
@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from trainer.config import Hardware, resolve
-from trainer.config.pipeline import Step, needed_by
+from trainer.config.pipeline import Part, needed_by
 from trainer.errors import UserError
 from trainer.run.directory import create_run, delete_run
 from trainer.run.files import write_whole
@@ -34,7 +34,7 @@ _SAVE, _DROP = "save", "drop"
 
 
 def launch_pipeline(pipeline: Pipeline, *, program: Sequence[str] = _LEADER) -> int:
-    """Start the process that leads through the steps, in a session of its own; its pid.
+    """Start the process that leads through the parts, in a session of its own; its pid.
 
     `program` is what gets the pipeline's path as its argument.
     Raises: UserError when it is led already, has nothing left to do, or cannot be started.
@@ -56,7 +56,7 @@ def launch_pipeline(pipeline: Pipeline, *, program: Sequence[str] = _LEADER) -> 
 
 
 def stop_pipeline(pipeline: Pipeline, *, save: bool = True) -> None:
-    """Let no further step begin, and the one that goes stop, with a checkpoint if `save`. Raises: UserError."""
+    """Let no further part begin, and the one that goes stop, with a checkpoint if `save`. Raises: UserError."""
     try:
         write_whole(pipeline.stop_file, (_SAVE if save else _DROP).encode())
     except OSError as error:
@@ -66,7 +66,7 @@ def stop_pipeline(pipeline: Pipeline, *, save: bool = True) -> None:
 
 
 def delete_pipeline(pipeline: Pipeline) -> None:
-    """Remove it with the runs of all its steps. Raises: UserError while something goes, or when the disk refuses."""
+    """Remove it with the runs of all its parts. Raises: UserError while something goes, or when the disk refuses."""
     standing = pipeline.standing()
     if standing.is_led or standing.state.alive:
         hint = f"Stop it with `trimtab stop {pipeline.name}` first"
@@ -80,7 +80,7 @@ def delete_pipeline(pipeline: Pipeline) -> None:
 
 
 def lead(folder: Path, start: Callable[..., object] = launch) -> int:
-    """Start each step when the one before it is finished; 1 when one ends otherwise, and `resume` goes on from there.
+    """Start each part when the one before it is finished; 1 when one ends otherwise, and `resume` goes on from there.
 
     `start` is what starts a run. Raises:
         UserError: there is no such pipeline, or it is led already.
@@ -108,47 +108,47 @@ def lead(folder: Path, start: Callable[..., object] = launch) -> int:
 
 def _lead(pipeline: Pipeline, start: Callable[..., object]) -> tuple[str, Words | None]:
     """How it ended, as the leader says it: finished, stopped, or failed for what no run can say itself."""
-    for number, step in enumerate(pipeline.steps):
-        if pipeline.state_of(step) is RunState.FINISHED:
+    for number, part in enumerate(pipeline.parts):
+        if pipeline.state_of(part) is RunState.FINISHED:
             continue
         if pipeline.stop_file.exists():
             return "stopped", None
         try:
             if (needed := _missing(pipeline, number)) is not None:
-                return "failed", words("run_pipeline_part_gone", step=step.name, needed=needed, name=pipeline.name)
+                return "failed", words("run_pipeline_part_gone", part=part.name, needed=needed, name=pipeline.name)
             _start(pipeline, number, start)
         except UserError as error:
-            return "failed", words("run_refused", problem=f"step {step.name}: {error}")
-        state = _wait(pipeline, step)
-        print(f"step {step.name}: {state.value if state is not None else 'deleted'}", flush=True)
+            return "failed", words("run_refused", problem=f"part {part.name}: {error}")
+        state = _wait(pipeline, part)
+        print(f"part {part.name}: {state.value if state is not None else 'deleted'}", flush=True)
         if state is not RunState.FINISHED:
             return "stopped", None  # its run says why
     return "finished", None
 
 
 def _missing(pipeline: Pipeline, number: int) -> str | None:
-    """A step whose result a step needs and that is not there."""
+    """A part whose result a part needs and that is not there."""
     results = pipeline.results()
-    return next((step.name for step in needed_by(pipeline.steps, number) if step.name not in results), None)
+    return next((part.name for part in needed_by(pipeline.parts, number) if part.name not in results), None)
 
 
 def _start(pipeline: Pipeline, number: int, start: Callable[..., object]) -> None:
-    step = pipeline.steps[number]
-    run = pipeline.run_of(step)
+    part = pipeline.parts[number]
+    run = pipeline.run_of(part)
     if not run.exists():
         made = resolve(pipeline.recipe_of(number), Hardware.detect())
-        whose = {"preset_path": step.preset, "pipeline": pipeline.name, "step": step.name}
-        preset = Path(step.preset).stem or step.name
+        whose = {"preset_path": part.preset, "pipeline": pipeline.name, "part": part.name}
+        preset = Path(part.preset).stem or part.name
         create_run(preset, made, name=run.name, folder=run.path.parent, extra_identity=whose)
         start(run)
     elif run.status() is None or not run.state().alive:
         start(run, resume=True)
 
 
-def _wait(pipeline: Pipeline, step: Step) -> RunState | None:
-    """Wait until the run of a step has ended; a stop that was asked for reaches it, whenever that was."""
+def _wait(pipeline: Pipeline, part: Part) -> RunState | None:
+    """Wait until the run of a part has ended; a stop that was asked for reaches it, whenever that was."""
     seen, asked = time.monotonic(), False
-    while (state := pipeline.state_of(step)) is not None and state.alive:
+    while (state := pipeline.state_of(part)) is not None and state.alive:
         if not asked and pipeline.stop_file.exists():
             asked = True
             with suppress(UserError):

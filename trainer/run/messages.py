@@ -112,7 +112,7 @@ RUN_TEXTS: dict[str, str] = {
     "run_early": "stopped early at step {step}: no better evaluation came since step {best}",
     "run_stopped_saved": "stopped ({reason}), saved at step {step}",
     "run_stopped_unsaved": "stopped ({reason}), not saved since step {step}",
-    "run_pipeline_part_gone": "step {step} needs what step {needed} made, and the run of {needed} is not there: "
+    "run_pipeline_part_gone": "part {part} needs what part {needed} made, and the run of {needed} is not there: "
     "`trimtab resume {name}` trains it again",
     "run_refused": "{problem}",
     "run_crashed": "{error}. The traceback is in {log}",

@@ -1,6 +1,6 @@
-"""A pipeline as it lies on the disk, and how it stands. Not for what leads it from step to step (`leading`).
+"""A pipeline as it lies on the disk, and how it stands. Not for what leads it from part to part (`leading`).
 
-`runs/NAME/` holds the recipes as they were at the start and what the process that leads it has to say. Each step is a
+`runs/NAME/` holds the recipes as they were at the start and what the process that leads it has to say. Each part is a
 run of its own beside it, `runs/NAME.STEP`; how far the pipeline is, its runs say.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from trainer import paths
 from trainer.config import Recipe
-from trainer.config.pipeline import Step, chained, overridden, overrides_of_steps
+from trainer.config.pipeline import Part, chained, overridden, overrides_of_parts
 from trainer.errors import UserError
 from trainer.run.directory import RunDirectory, check_run_name, list_runs, noted_folders, register
 from trainer.run.files import read_json, to_json, write_whole
@@ -47,11 +47,11 @@ class Standing:
     """Where a pipeline is."""
 
     state: RunState
-    """That of the step which it is at; `preparing` between two steps, `finished` when all are."""
+    """That of the part which it is at; `preparing` between two parts, `finished` when all are."""
     number: int
-    """The step that it is at, from 1: the one that goes, ended badly, or comes next."""
+    """The part that it is at, from 1: the one that goes, ended badly, or comes next."""
     is_led: bool
-    """Somebody starts the next step when this one ends."""
+    """Somebody starts the next part when this one ends."""
     id: str = ""
     text: str = ""
     values: dict[str, object] = field(default_factory=dict)
@@ -59,16 +59,16 @@ class Standing:
 
     @property
     def needs_leader(self) -> bool:
-        """A step goes, but nothing comes after it until the pipeline is resumed."""
+        """A part goes, but nothing comes after it until the pipeline is resumed."""
         return self.state.alive and not self.is_led
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Steps under one name."""
+    """Parts under one name."""
 
     path: Path
-    steps: tuple[Step, ...]
+    parts: tuple[Part, ...]
     working_folder: Path
     """Where relative paths of the recipes begin."""
     source: str = ""
@@ -97,7 +97,7 @@ class Pipeline:
 
     @property
     def stop_file(self) -> Path:
-        """While it is there, no further step begins."""
+        """While it is there, no further part begins."""
         return self.path / "stop"
 
     @property
@@ -105,43 +105,43 @@ class Pipeline:
         """Locked by the process that leads."""
         return self.path / ".lock"
 
-    def run_of(self, step: Step) -> RunDirectory:
-        """The run of a step; it may not be there yet."""
-        return RunDirectory(self.path.with_name(f"{self.name}.{step.name}"))
+    def run_of(self, part: Part) -> RunDirectory:
+        """The run of a part; it may not be there yet."""
+        return RunDirectory(self.path.with_name(f"{self.name}.{part.name}"))
 
     def runs(self) -> list[RunDirectory]:
-        """The runs that are there, in the order of the steps."""
-        return [run for run in map(self.run_of, self.steps) if run.exists()]
+        """The runs that are there, in the order of the parts."""
+        return [run for run in map(self.run_of, self.parts) if run.exists()]
 
-    def state_of(self, step: Step) -> RunState | None:
-        """How the run of a step is; None when it has not begun."""
-        run = self.run_of(step)
+    def state_of(self, part: Part) -> RunState | None:
+        """How the run of a part is; None when it has not begun."""
+        run = self.run_of(part)
         return run.state() if run.exists() else None
 
     def states(self) -> tuple[RunState | None, ...]:
-        """The states of all steps."""
-        return tuple(map(self.state_of, self.steps))
+        """The states of all parts."""
+        return tuple(map(self.state_of, self.parts))
 
     def results(self) -> dict[str, str]:
-        """The checkpoint that each finished step ends with."""
+        """The checkpoint that each finished part ends with."""
         found = {}
-        for step in self.steps:
-            if self.state_of(step) is RunState.FINISHED and (checkpoint := result_checkpoint(self.run_of(step))):
-                found[step.name] = str(checkpoint.path)
+        for part in self.parts:
+            if self.state_of(part) is RunState.FINISHED and (checkpoint := result_checkpoint(self.run_of(part))):
+                found[part.name] = str(checkpoint.path)
         return found
 
     def recipe_of(self, number: int) -> Recipe:
-        """The recipe of a step; a result that is not there yet is stood in for as `chained` does it."""
-        return chained(self.steps, number, self.results())
+        """The recipe of a part; a result that is not there yet is stood in for as `chained` does it."""
+        return chained(self.parts, number, self.results())
 
     def current_run(self) -> RunDirectory | None:
-        """The run to look at: of the step that goes or ended badly, else of the last one; None before the first."""
-        at = self.steps[self.standing().number - 1]
+        """The run to look at: of the part that goes or ended badly, else of the last one; None before the first."""
+        at = self.parts[self.standing().number - 1]
         runs = self.runs()
         return self.run_of(at) if self.run_of(at).exists() else runs[-1] if runs else None
 
     def result_run(self) -> RunDirectory | None:
-        """The run whose model is the pipeline's so far: of the last step with a whole checkpoint."""
+        """The run whose model is the pipeline's so far: of the last part with a whole checkpoint."""
         return next((run for run in reversed(self.runs()) if result_checkpoint(run) is not None), None)
 
     def leader(self) -> Leader | None:
@@ -165,7 +165,7 @@ class Pipeline:
         return False
 
     def standing(self) -> Standing:
-        """Where it is, from the runs of its steps and the process that leads them."""
+        """Where it is, from the runs of its parts and the process that leads them."""
         states, is_led = self.states(), self.is_led()
         if all(state is RunState.FINISHED for state in states):
             return Standing(RunState.FINISHED, len(states), is_led)
@@ -180,46 +180,46 @@ class Pipeline:
             return Standing(RunState.FAILED, at + 1, is_led, leader.id, leader.text, leader.values)
         state = states[at]
         if state is not None:
-            status = self.run_of(self.steps[at]).status()
+            status = self.run_of(self.parts[at]).status()
             return Standing(state, at + 1, is_led, text=status.message if status is not None else "")
         ended = leader is not None and leader.reason
         return Standing(RunState.STOPPED if ended else RunState.LOST, at + 1, is_led)
 
     def elapsed(self) -> float:
-        """Seconds that trainers have worked on its steps."""
+        """Seconds that trainers have worked on its parts."""
         return sum(status.elapsed for run in self.runs() if (status := run.status()) is not None)
 
     def price(self) -> float | None:
-        """What that time has cost; None where no step has a `price_per_hour`."""
+        """What that time has cost; None where no part has a `price_per_hour`."""
         found = [
             status.elapsed / 3600 * price
-            for step in self.steps
-            if (price := step.recipe.train.price_per_hour) and (status := self.run_of(step).status()) is not None
+            for part in self.parts
+            if (price := part.recipe.train.price_per_hour) and (status := self.run_of(part).status()) is not None
         ]
         return sum(found) if found else None
 
     def with_overrides(self, overrides: Sequence[str]) -> Pipeline:
-        """Change steps that have not begun, in the record too.
+        """Change parts that have not begun, in the record too.
 
         Raises:
-            UserError: a word means no step, or one that has begun; a value is wrong.
+            UserError: a word means no part, or one that has begun; a value is wrong.
         """
-        steps = list(self.steps)
-        words = overrides_of_steps([step.name for step in steps], overrides)
+        parts = list(self.parts)
+        words = overrides_of_parts([part.name for part in parts], overrides)
         for place, own in enumerate(words):
             if not own:
                 continue
-            if self.state_of(steps[place]) is not None:
-                run = self.run_of(steps[place]).name
+            if self.state_of(parts[place]) is not None:
+                run = self.run_of(parts[place]).name
                 hint = f"`trimtab delete {run}` lets it begin anew"
-                raise UserError(f"step {steps[place].name} has begun: its settings stay", field=own[0], hint=hint)
-            steps[place] = overridden(steps[place], own)
-        changed = Pipeline(self.path, tuple(steps), self.working_folder, self.source, self.created)
+                raise UserError(f"part {parts[place].name} has begun: its settings stay", field=own[0], hint=hint)
+            parts[place] = overridden(parts[place], own)
+        changed = Pipeline(self.path, tuple(parts), self.working_folder, self.source, self.created)
         write_whole(changed.record, _encoded(changed), durable=True)
         return changed
 
 
-def create_pipeline(name: str, steps: Sequence[Step], folder: Path | None = None, *, source: str = "") -> Pipeline:
+def create_pipeline(name: str, parts: Sequence[Part], folder: Path | None = None, *, source: str = "") -> Pipeline:
     """Make the folder of a new pipeline.
 
     Raises:
@@ -227,8 +227,8 @@ def create_pipeline(name: str, steps: Sequence[Step], folder: Path | None = None
     """
     check_run_name(name, "--name")
     parent = (folder or paths.runs_folder()).resolve()
-    pipeline = Pipeline(parent / name, tuple(steps), Path.cwd(), source, time.time())
-    taken = [pipeline.path, *(pipeline.run_of(step).path for step in steps)]
+    pipeline = Pipeline(parent / name, tuple(parts), Path.cwd(), source, time.time())
+    taken = [pipeline.path, *(pipeline.run_of(part).path for part in parts)]
     if there := next((path for path in taken if path.exists()), None):
         raise UserError(f"{there.name} is there already", field="--name", value=name, hint="Choose another name.")
     staging = parent / f".creating-{os.getpid()}-{time.monotonic_ns()}"
@@ -250,9 +250,9 @@ def list_pipelines() -> list[Pipeline]:
 
 
 def list_all() -> list[RunDirectory | Pipeline]:
-    """Everything that there is, newest first: runs that are no steps, and each pipeline where its newest step is."""
+    """Everything that there is, newest first: runs that are no parts, and each pipeline where its newest part is."""
     pipelines = list_pipelines()
-    whose = {run.path: pipeline for pipeline in pipelines for run in map(pipeline.run_of, pipeline.steps)}
+    whose = {run.path: pipeline for pipeline in pipelines for run in map(pipeline.run_of, pipeline.parts)}
     found: dict[Path, RunDirectory | Pipeline] = {each.path: each for each in pipelines if not each.runs()}
     for run in list_runs():
         each = whose.get(run.path, run)
@@ -270,10 +270,10 @@ def find_pipeline(name_or_path: str | Path) -> Pipeline | None:
 
 
 def pipeline_of(run: RunDirectory) -> Pipeline | None:
-    """The pipeline that a run is a step of; None when it is none."""
-    name, dot, step = run.name.rpartition(".")
+    """The pipeline that a run is a part of; None when it is none."""
+    name, dot, part = run.name.rpartition(".")
     pipeline = _read(run.path.with_name(name)) if dot and name else None
-    return pipeline if pipeline is not None and any(each.name == step for each in pipeline.steps) else None
+    return pipeline if pipeline is not None and any(each.name == part for each in pipeline.parts) else None
 
 
 def _read(folder: Path) -> Pipeline | None:
@@ -289,29 +289,29 @@ def _read(folder: Path) -> Pipeline | None:
 def _encoded(pipeline: Pipeline) -> bytes:
     parts = [
         {
-            "name": step.name,
-            "starts_from": step.starts_from,
-            "preset": step.preset,
-            "recipe": step.recipe.model_dump(mode="json", exclude_none=True),
+            "name": part.name,
+            "starts_from": part.starts_from,
+            "preset": part.preset,
+            "recipe": part.recipe.model_dump(mode="json", exclude_none=True),
         }
-        for step in pipeline.steps
+        for part in pipeline.parts
     ]
     content = {
         "format": FORMAT,
         "created": pipeline.created,
         "source": pipeline.source,
         "working_folder": str(pipeline.working_folder),
-        "steps": parts,
+        "parts": parts,
     }
     return to_json(content)
 
 
 def _decoded(folder: Path, record: dict[str, Any]) -> Pipeline:
-    steps = tuple(
-        Step(part["name"], Recipe.model_validate(part["recipe"]), part["starts_from"], part["preset"])
-        for part in record["steps"]
+    parts = tuple(
+        Part(part["name"], Recipe.model_validate(part["recipe"]), part["starts_from"], part["preset"])
+        for part in record["parts"]
     )
-    return Pipeline(folder, steps, Path(record["working_folder"]), record["source"], float(record["created"]))
+    return Pipeline(folder, parts, Path(record["working_folder"]), record["source"], float(record["created"]))
 
 
 def write_leader(pipeline: Pipeline, leader: Leader) -> None:

@@ -1,4 +1,4 @@
-"""What commands do with a pipeline: start it, go on, follow it step by step, stop and delete it as one thing.
+"""What commands do with a pipeline: start it, go on, follow it part by part, stop and delete it as one thing.
 
 Not for checking it before (`pipeline_check`), nor for listing it (`runs`).
 """
@@ -24,19 +24,19 @@ from tui.pipeline_texts import long_standing, standing_note, state_text
 
 _POLL_SECONDS = 0.2
 _LEADER_SECONDS = 15.0
-"""After the end of a step, what leads needs a moment until the next one begins, or until it says how it ended."""
+"""After the end of a part, what leads needs a moment until the next one begins, or until it says how it ended."""
 
 
 def train_pipeline(file: Path, settings: Sequence[str], *, name: str | None, detach: bool) -> int:
-    """Check all steps, start the first one, and follow them; 2 when there are errors, which are printed."""
-    from tui.commands.pipeline_check import examine_steps, print_steps
+    """Check all parts, start the first one, and follow them; 2 when there are errors, which are printed."""
+    from tui.commands.pipeline_check import examine_parts, print_parts
 
-    steps = read_pipeline(file, settings)
-    examined = examine_steps(steps)
-    print_steps(examined, at_start=True)
+    parts = read_pipeline(file, settings)
+    examined = examine_parts(parts)
+    print_parts(examined, at_start=True)
     if not all(each.good for each in examined):
         return 2
-    pipeline = create_pipeline(name or free_run_name(file.stem), steps, source=str(file.resolve()))
+    pipeline = create_pipeline(name or free_run_name(file.stem), parts, source=str(file.resolve()))
     try:
         launch_pipeline(pipeline)
     except UserError:
@@ -47,13 +47,13 @@ def train_pipeline(file: Path, settings: Sequence[str], *, name: str | None, det
 
 
 def resume_pipeline(pipeline: Pipeline, settings: Sequence[str], *, detach: bool) -> int:
-    """Go on in the step where it was."""
+    """Go on in the part where it was."""
     if settings:
         pipeline = pipeline.with_overrides(settings)
     launch_pipeline(pipeline)
-    number, count = pipeline.standing().number, len(pipeline.steps)
-    step = pipeline.steps[number - 1].name
-    print(text("pipeline.goes_on", name=pipeline.name, number=number, count=count, step=step))
+    number, count = pipeline.standing().number, len(pipeline.parts)
+    part = pipeline.parts[number - 1].name
+    print(text("pipeline.goes_on", name=pipeline.name, number=number, count=count, part=part))
     return _follow_or_leave(pipeline, detach=detach, from_start=False)
 
 
@@ -65,18 +65,18 @@ def _follow_or_leave(pipeline: Pipeline, *, detach: bool, from_start: bool) -> i
 
 
 def follow_pipeline(pipeline: Pipeline, *, from_start: bool = False) -> int:
-    """Show each step as the run that it is, from the one where the pipeline is; the exit code tells how it ended."""
+    """Show each part as the run that it is, from the one where the pipeline is; the exit code tells how it ended."""
     from tui.progress_view import EXIT_CODES, INTERRUPTED_EXIT, follow
 
-    count = len(pipeline.steps)
+    count = len(pipeline.parts)
     try:
         for number in range(pipeline.standing().number, count + 1):
-            step = pipeline.steps[number - 1]
-            run = pipeline.run_of(step)
+            part = pipeline.parts[number - 1]
+            run = pipeline.run_of(part)
             if not _begins(pipeline, run):
                 break
-            stage = step.recipe.method.stage
-            head = text("pipeline.step_heading", number=number, count=count, step=step.name, stage=stage)
+            stage = part.recipe.method.stage
+            head = text("pipeline.part_heading", number=number, count=count, part=part.name, stage=stage)
             print(output.paint(head, "bold"), flush=True)
             code = follow(run, from_start=from_start or number > pipeline.standing().number, whole=pipeline.name)
             if code == INTERRUPTED_EXIT:
@@ -90,7 +90,7 @@ def follow_pipeline(pipeline: Pipeline, *, from_start: bool = False) -> int:
 
 
 def _begins(pipeline: Pipeline, run: RunDirectory) -> bool:
-    """Wait until the run of a step goes or is finished; False when nobody will start it."""
+    """Wait until the run of a part goes or is finished; False when nobody will start it."""
     while True:
         is_led = pipeline.is_led()
         state = run.state() if run.exists() else None
@@ -118,7 +118,7 @@ def _print_end(pipeline: Pipeline) -> Standing:
 
 
 def print_status(pipeline: Pipeline) -> None:
-    """Where it stands, and each step."""
+    """Where it stands, and each part."""
     standing = pipeline.standing()
     note = standing_note(pipeline, standing)
     facts = output.Facts()
@@ -131,26 +131,26 @@ def print_status(pipeline: Pipeline) -> None:
     facts.add(text("command_line.column_log"), str(pipeline.log_file))
     facts.print()
     table = output.Table(
-        [text(f"pipeline.column_{name}") for name in ("number", "step", "stage", "state", "time", "run")]
+        [text(f"pipeline.column_{name}") for name in ("number", "part", "stage", "state", "time", "run")]
     )
-    for number, (step, state) in enumerate(zip(pipeline.steps, pipeline.states(), strict=True), start=1):
-        run = pipeline.run_of(step)
+    for number, (part, state) in enumerate(zip(pipeline.parts, pipeline.states(), strict=True), start=1):
+        run = pipeline.run_of(part)
         status = run.status()
         time_spent = "" if status is None else duration(status.elapsed)
-        table.add(str(number), step.name, step.recipe.method.stage, state_text(state), time_spent, run.name)
+        table.add(str(number), part.name, part.recipe.method.stage, state_text(state), time_spent, run.name)
     table.print()
 
 
 def json_of_pipeline(pipeline: Pipeline) -> dict[str, object]:
     """The stable JSON form; see docs/command-line.md."""
     standing = pipeline.standing()
-    steps = []
-    for step, state in zip(pipeline.steps, pipeline.states(), strict=True):
-        run = pipeline.run_of(step)
-        steps.append(
+    parts = []
+    for part, state in zip(pipeline.parts, pipeline.states(), strict=True):
+        run = pipeline.run_of(part)
+        parts.append(
             {
-                "name": step.name,
-                "stage": step.recipe.method.stage,
+                "name": part.name,
+                "stage": part.recipe.method.stage,
                 "state": None if state is None else state.value,
                 "run": None if state is None else json_of(read_progress(run)),
             }
@@ -160,14 +160,14 @@ def json_of_pipeline(pipeline: Pipeline) -> dict[str, object]:
         "name": pipeline.name,
         "path": str(pipeline.path),
         "state": standing.state.value,
-        "step_number": standing.number,
-        "step_name": pipeline.steps[standing.number - 1].name,
+        "part_number": standing.number,
+        "part_name": pipeline.parts[standing.number - 1].name,
         "is_led": standing.is_led,
         "message": standing.text,
         "elapsed": pipeline.elapsed(),
         "price": pipeline.price(),
         "source": pipeline.source,
-        "steps": steps,
+        "parts": parts,
     }
 
 
@@ -178,7 +178,7 @@ def watch_pipeline(pipeline: Pipeline, *, as_json: bool) -> int:
     shown: object = None
     while True:
         current = json_of_pipeline(pipeline)
-        news = (current["state"], current["step_number"], current["message"], _steps_done(pipeline))
+        news = (current["state"], current["part_number"], current["message"], _steps_done(pipeline))
         if news != shown:
             print(json.dumps(output.finite(current)), flush=True)
             shown = news
@@ -193,7 +193,7 @@ def _steps_done(pipeline: Pipeline) -> tuple[int, ...]:
 
 
 def stop(pipeline: Pipeline, *, now: bool) -> int:
-    """Let no further step begin, stop the one that goes, and wait until it has."""
+    """Let no further part begin, stop the one that goes, and wait until it has."""
     from tui.commands.runs import ask_to_stop, wait_for_end
 
     standing = pipeline.standing()
@@ -204,7 +204,7 @@ def stop(pipeline: Pipeline, *, now: bool) -> int:
     print(text("command_line.stopping_now" if now else "command_line.stopping", name=pipeline.name))
     sys.stdout.flush()
     while (standing := pipeline.standing()).state.alive or standing.is_led:
-        run = pipeline.run_of(pipeline.steps[standing.number - 1])
+        run = pipeline.run_of(pipeline.parts[standing.number - 1])
         if run.exists() and run.state().alive:
             if not standing.is_led:
                 ask_to_stop(run, save=not now)
@@ -217,7 +217,7 @@ def stop(pipeline: Pipeline, *, now: bool) -> int:
 
 
 def delete(pipeline: Pipeline, *, yes: bool) -> int:
-    """Delete it with the runs of its steps; asks first on a terminal."""
+    """Delete it with the runs of its parts; asks first on a terminal."""
     standing = pipeline.standing()
     if standing.state.alive or standing.is_led:
         hint = text("command_line.stop_first", name=pipeline.name)

@@ -1,6 +1,6 @@
-"""`trimtab check` and `estimate` of a pipeline: every step as it will be, before anything of it is there.
+"""`trimtab check` and `estimate` of a pipeline: every part as it will be, before anything of it is there.
 
-A step whose start is not there yet is judged with what the step before it starts from. Not for starting (`pipeline`).
+A part whose start is not there yet is judged with what the part before it starts from. Not for starting (`pipeline`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from trainer.config import Hardware, Preset, Recipe, resolve
-from trainer.config.pipeline import Step, chained, needed_by, read_pipeline
+from trainer.config.pipeline import Part, chained, needed_by, read_pipeline
 from trainer.errors import UserError
 from tui.commands import output
 from tui.commands.check import (
@@ -29,16 +29,16 @@ from tui.widgets.measures import duration, size
 
 
 @dataclass(frozen=True)
-class ExaminedStep:
-    """One step with what was found about it."""
+class ExaminedPart:
+    """One part with what was found about it."""
 
     number: int
     count: int
-    step: Step
+    part: Part
     recipe: Recipe | None
     """As it will start, as far as that is known; None when it cannot go on with what it gets."""
     needs: tuple[str, ...]
-    """Steps whose results it starts from."""
+    """Parts whose results it starts from."""
     examined: Examined
     problem: str = ""
     """Why it cannot start at all."""
@@ -50,9 +50,9 @@ class ExaminedStep:
 
     @property
     def heading(self) -> str:
-        """`Step 2 of 3: rm (rm)`."""
-        stage = self.step.recipe.method.stage
-        return text("pipeline.step_heading", number=self.number, count=self.count, step=self.step.name, stage=stage)
+        """`Part 2 of 3: rm (rm)`."""
+        stage = self.part.recipe.method.stage
+        return text("pipeline.part_heading", number=self.number, count=self.count, part=self.part.name, stage=stage)
 
     @property
     def note(self) -> str:
@@ -60,27 +60,27 @@ class ExaminedStep:
         if self.recipe is None or not self.needs:
             return ""
         model = self.recipe.model.model_name_or_path
-        return text("pipeline.step_starts_from", steps=", ".join(self.needs), model=model)
+        return text("pipeline.part_starts_from", parts=", ".join(self.needs), model=model)
 
 
-def examine_steps(steps: Sequence[Step]) -> list[ExaminedStep]:
-    """Find everything about every step that can be known before the first one starts."""
-    return [examine_step(steps, number) for number in range(len(steps))]
+def examine_parts(parts: Sequence[Part]) -> list[ExaminedPart]:
+    """Find everything about every part that can be known before the first one starts."""
+    return [examine_part(parts, number) for number in range(len(parts))]
 
 
-def examine_step(steps: Sequence[Step], number: int) -> ExaminedStep:
+def examine_part(parts: Sequence[Part], number: int) -> ExaminedPart:
     """One of them; about two seconds."""
-    step, needs = steps[number], tuple(each.name for each in needed_by(steps, number))
+    part, needs = parts[number], tuple(each.name for each in needed_by(parts, number))
     try:
-        recipe = chained(steps, number, {})
+        recipe = chained(parts, number, {})
     except UserError as error:
-        return ExaminedStep(number + 1, len(steps), step, None, needs, Examined(None, None, ()), str(error))
-    preset = Preset(step.name, Path(step.preset), (), recipe.tables(), recipe, "")
-    return ExaminedStep(number + 1, len(steps), step, recipe, needs, examine_preset(preset))
+        return ExaminedPart(number + 1, len(parts), part, None, needs, Examined(None, None, ()), str(error))
+    preset = Preset(part.name, Path(part.preset), (), recipe.tables(), recipe, "")
+    return ExaminedPart(number + 1, len(parts), part, recipe, needs, examine_preset(preset))
 
 
-def print_steps(examined: Sequence[ExaminedStep], *, at_start: bool = False) -> None:
-    """Each step with its findings; at the start only what is wrong."""
+def print_parts(examined: Sequence[ExaminedPart], *, at_start: bool = False) -> None:
+    """Each part with its findings; at the start only what is wrong."""
     for each in examined:
         findings = [one for one in each.examined.findings if not at_start or is_told_at_start(one)]
         if at_start and not findings and not each.problem:
@@ -92,17 +92,17 @@ def print_steps(examined: Sequence[ExaminedStep], *, at_start: bool = False) -> 
             print(output.paint(each.note, "dim"))
         print_findings(findings, to_errors=at_start)
         if not at_start and not each.problem:
-            print_summary(each.step.name, findings, _size(each), good=each.good)
+            print_summary(each.part.name, findings, _size(each), good=each.good)
 
 
 def check_pipeline(file: Path, settings: Sequence[str], *, as_json: bool) -> int:
-    """Print all findings of all steps; exit 1 when an error is among them."""
-    examined = examine_steps(read_pipeline(file, settings))
+    """Print all findings of all parts; exit 1 when an error is among them."""
+    examined = examine_parts(read_pipeline(file, settings))
     good = all(each.good for each in examined)
     if as_json:
-        output.print_json({"pipeline": str(file), "ok": good, "steps": [_json(each) for each in examined]})
+        output.print_json({"pipeline": str(file), "ok": good, "parts": [_json(each) for each in examined]})
         return 0 if good else 1
-    print_steps(examined)
+    print_parts(examined)
     severities = [finding.severity for each in examined for finding in each.examined.findings]
     errors = severities.count("error") + sum(bool(each.problem) for each in examined)
     warnings = severities.count("warning")
@@ -110,15 +110,15 @@ def check_pipeline(file: Path, settings: Sequence[str], *, as_json: bool) -> int
     return 0 if good else 1
 
 
-def _size(each: ExaminedStep) -> Size:
+def _size(each: ExaminedPart) -> Size:
     preset = each.examined.preset
     return measure(preset, each.examined.findings) if each.good and preset is not None else Size()
 
 
-def _json(each: ExaminedStep) -> dict[str, object]:
+def _json(each: ExaminedPart) -> dict[str, object]:
     return {
-        "name": each.step.name,
-        "stage": each.step.recipe.method.stage,
+        "name": each.part.name,
+        "stage": each.part.recipe.method.stage,
         "ok": each.good,
         "needs": list(each.needs),
         "problem": each.problem,
@@ -128,15 +128,15 @@ def _json(each: ExaminedStep) -> dict[str, object]:
 
 
 def estimate_pipeline(file: Path, settings: Sequence[str], *, as_json: bool) -> int:
-    """Print the estimate of every step, then what all take together; exit 1 when one does not fit."""
+    """Print the estimate of every part, then what all take together; exit 1 when one does not fit."""
     from tui.commands.estimate import Estimated, estimate_recipe, print_estimate
 
-    steps = read_pipeline(file, settings)
+    parts = read_pipeline(file, settings)
     found: list[Estimated] = []
-    for number, step in enumerate(steps):
-        recipe = resolve(chained(steps, number, {}), Hardware.detect()).recipe
-        needs = tuple(each.name for each in needed_by(steps, number))
-        each = ExaminedStep(number + 1, len(steps), step, recipe, needs, Examined(None, None, ()))
+    for number, part in enumerate(parts):
+        recipe = resolve(chained(parts, number, {}), Hardware.detect()).recipe
+        needs = tuple(each.name for each in needed_by(parts, number))
+        each = ExaminedPart(number + 1, len(parts), part, recipe, needs, Examined(None, None, ()))
         if not as_json:
             print(output.paint(each.heading, "bold"))
             if each.note:
@@ -147,13 +147,13 @@ def estimate_pipeline(file: Path, settings: Sequence[str], *, as_json: bool) -> 
             print()
     good = all(each.fits for each in found)
     if as_json:
-        told = [{"name": step.name, **each.to_json()} for step, each in zip(steps, found, strict=True)]
-        output.print_json({"pipeline": str(file), "fits": good, "steps": told})
+        told = [{"name": part.name, **each.to_json()} for part, each in zip(parts, found, strict=True)]
+        output.print_json({"pipeline": str(file), "fits": good, "parts": told})
         return 0 if good else 1
     print(output.paint(text("pipeline.total"), "bold"))
     facts = output.Facts()
-    largest = max(range(len(steps)), key=lambda place: found[place].seen.total)
-    facts.add(text("pipeline.largest"), f"{steps[largest].name}, {size(found[largest].seen.total)}")
+    largest = max(range(len(parts)), key=lambda place: found[place].seen.total)
+    facts.add(text("pipeline.largest"), f"{parts[largest].name}, {size(found[largest].seen.total)}")
     disks = [each.told.disk for each in found]
     if all(disk is not None for disk in disks):
         facts.add(text("estimate.disk"), size(sum(disk or 0 for disk in disks)))
@@ -167,6 +167,6 @@ def estimate_pipeline(file: Path, settings: Sequence[str], *, as_json: bool) -> 
     if good:
         print(output.paint(text("pipeline.fits"), "green"))
     else:
-        names = ", ".join(step.name for step, each in zip(steps, found, strict=True) if not each.fits)
-        print(output.paint(text("pipeline.does_not_fit", steps=names), "red"))
+        names = ", ".join(part.name for part, each in zip(parts, found, strict=True) if not each.fits)
+        print(output.paint(text("pipeline.does_not_fit", parts=names), "red"))
     return 0 if good else 1

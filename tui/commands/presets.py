@@ -20,7 +20,7 @@ def presets(arguments: Namespace) -> int:
                     "path": str(preset.path),
                     "shipped": preset.shipped,
                     "stage": preset.stage,
-                    "stages": list(preset.steps or (preset.stage,)),
+                    "stages": list(preset.parts or (preset.stage,)),
                     "description": preset.description,
                     "error": preset.error,
                 }

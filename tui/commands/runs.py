@@ -122,7 +122,7 @@ def delete(arguments: Namespace) -> int:
                 text("command_line.delete_unconfirmed", path=run.path), hint=text("command_line.delete_with_yes")
             )
         count = len(list_checkpoints(run.checkpoints_folder, verify="size"))
-        if (note := step_note(run)) != "":
+        if (note := part_note(run)) != "":
             print(note)
         if not is_yes(input(text("command_line.delete_question", path=run.path, count=count) + " ")):
             print(text("command_line.nothing_deleted"))
@@ -146,12 +146,12 @@ def chosen_run(name: str | None) -> RunDirectory:
     return next((run for run in found if run.state().alive), found[0])
 
 
-def step_note(run: RunDirectory) -> str:
-    """Of which pipeline a run is a step; empty when of none."""
+def part_note(run: RunDirectory) -> str:
+    """Of which pipeline a run is a part; empty when of none."""
     pipeline = pipeline_of(run)
     if pipeline is None:
         return ""
-    names = [pipeline.run_of(step).name for step in pipeline.steps]
+    names = [pipeline.run_of(part).name for part in pipeline.parts]
     number = names.index(run.name) + 1
     return text("pipeline.part_of_pipeline", run=run.name, number=number, count=len(names), name=pipeline.name)
 
@@ -172,9 +172,9 @@ def _table(found: Sequence[RunDirectory | Pipeline]) -> output.Table:
             _add_run(table, read_progress(each))
             continue
         standing = each.standing()
-        table.add(each.name, short_standing(standing, len(each.steps)), "", "", "", str(each.path))
-        for step in each.steps:
-            run = each.run_of(step)
+        table.add(each.name, short_standing(standing, len(each.parts)), "", "", "", str(each.path))
+        for part in each.parts:
+            run = each.run_of(part)
             if run.exists():
                 _add_run(table, read_progress(run), indent="  ")
             else:

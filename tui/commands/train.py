@@ -128,7 +128,7 @@ def attach(arguments: Namespace) -> int:
         return follow_pipeline(pipeline)
     run = chosen_run(arguments.run) if pipeline is None else pipeline.current_run()
     if run is None:
-        raise UserError(text("pipeline.no_step_yet", name=arguments.run))
+        raise UserError(text("pipeline.no_part_yet", name=arguments.run))
     if arguments.plain or not output.can_open_cockpit():
         return follow(run)
     from tui.cockpit import open_cockpit

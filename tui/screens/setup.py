@@ -190,7 +190,7 @@ class SetupScreen(CockpitScreen):
                 self._ask_then_open(name)
 
         # A pipeline is several presets: it has no form.
-        single = [info for info in list_presets() if not info.steps]
+        single = [info for info in list_presets() if not info.parts]
         self.app.push_screen(PickDialog(single, self._preset_name), chosen)
 
     def action_save(self) -> None:

@@ -1,4 +1,4 @@
-"""What the steps of a pipeline start from, and what is wrong with a file of steps."""
+"""What the parts of a pipeline start from, and what is wrong with a file of parts."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from trainer.config import Recipe
-from trainer.config.pipeline import Step, chained, is_pipeline, read_pipeline
+from trainer.config.pipeline import Part, chained, is_pipeline, read_pipeline
 from trainer.errors import UserError
 
 RESULTS = {name: f"/runs/{name}" for name in ("sft", "rm", "dpo", "ppo")}
 
 
-def step(name: str, stage: str, method: str = "lora", start: str | None = None, **more: object) -> Step:
+def part(name: str, stage: str, method: str = "lora", start: str | None = None, **more: object) -> Part:
     values: dict[str, dict[str, object]] = {
         "model": {"model_name_or_path": f"base-of-{name}"},
         "method": {"stage": stage, "finetuning_type": method},
@@ -21,7 +21,7 @@ def step(name: str, stage: str, method: str = "lora", start: str | None = None, 
     for key, value in more.items():
         table, _, field = key.partition("__")
         values.setdefault(table, {})[field] = value
-    return Step(name, Recipe.model_validate(values), start)
+    return Part(name, Recipe.model_validate(values), start)
 
 
 def origin(recipe: Recipe) -> tuple[object, list[str], bool]:
@@ -29,47 +29,47 @@ def origin(recipe: Recipe) -> tuple[object, list[str], bool]:
 
 
 def test_a_policy_and_its_judge_lie_on_the_fine_tuned_model() -> None:
-    steps = [step("sft", "sft"), step("rm", "rm"), step("ppo", "ppo")]
-    assert origin(chained(steps, 0, RESULTS)) == ("base-of-sft", [], False)
-    assert origin(chained(steps, 1, RESULTS)) == ("base-of-sft", ["/runs/sft"], True)
-    policy = chained(steps, 2, RESULTS)
+    parts = [part("sft", "sft"), part("rm", "rm"), part("ppo", "ppo")]
+    assert origin(chained(parts, 0, RESULTS)) == ("base-of-sft", [], False)
+    assert origin(chained(parts, 1, RESULTS)) == ("base-of-sft", ["/runs/sft"], True)
+    policy = chained(parts, 2, RESULTS)
     assert origin(policy) == ("base-of-sft", ["/runs/sft"], True)
     assert (policy.ppo.reward_model, policy.ppo.reward_model_type) == ("/runs/rm", "lora")
 
 
 def test_preferences_go_on_with_the_adapter() -> None:
-    steps = [step("sft", "sft"), step("dpo", "dpo")]
-    assert origin(chained(steps, 1, RESULTS)) == ("base-of-sft", ["/runs/sft"], False)
+    parts = [part("sft", "sft"), part("dpo", "dpo")]
+    assert origin(chained(parts, 1, RESULTS)) == ("base-of-sft", ["/runs/sft"], False)
 
 
 def test_whole_weights_follow_whole_weights() -> None:
-    steps = [step("sft", "sft", "full"), step("rm", "rm", "full"), step("ppo", "ppo", "full")]
-    policy = chained(steps, 2, RESULTS)
+    parts = [part("sft", "sft", "full"), part("rm", "rm", "full"), part("ppo", "ppo", "full")]
+    policy = chained(parts, 2, RESULTS)
     assert origin(policy) == ("/runs/sft", [], False)
     assert (policy.ppo.reward_model, policy.ppo.reward_model_type) == ("/runs/rm", "full")
-    with pytest.raises(UserError, match="step dpo trains whole weights"):
-        chained([step("sft", "sft"), step("dpo", "dpo", "full")], 1, RESULTS)
+    with pytest.raises(UserError, match="part dpo trains whole weights"):
+        chained([part("sft", "sft"), part("dpo", "dpo", "full")], 1, RESULTS)
 
 
-def test_a_step_says_itself_where_it_starts_and_who_judges_it() -> None:
-    steps = [
-        step("sft", "sft"),
-        step("rm", "rm", start="base"),
-        step("dpo", "dpo", start="sft"),
-        step("ppo", "ppo", start="sft", ppo__reward_model="mine", ppo__reward_model_type="full"),
+def test_a_part_says_itself_where_it_starts_and_who_judges_it() -> None:
+    parts = [
+        part("sft", "sft"),
+        part("rm", "rm", start="base"),
+        part("dpo", "dpo", start="sft"),
+        part("ppo", "ppo", start="sft", ppo__reward_model="mine", ppo__reward_model_type="full"),
     ]
-    assert origin(chained(steps, 1, RESULTS)) == ("base-of-rm", [], False)
-    policy = chained(steps, 3, RESULTS)
+    assert origin(chained(parts, 1, RESULTS)) == ("base-of-rm", [], False)
+    policy = chained(parts, 3, RESULTS)
     assert origin(policy) == ("base-of-sft", ["/runs/sft"], False)
     assert (policy.ppo.reward_model, policy.ppo.reward_model_type) == ("mine", "full")
     # A judge on another base than the policy's is loaded with its own.
-    judged = chained([*steps[:3], step("ppo", "ppo", start="sft")], 3, RESULTS)
+    judged = chained([*parts[:3], part("ppo", "ppo", start="sft")], 3, RESULTS)
     assert (judged.ppo.reward_model_type, judged.lora.create_new_adapter) == ("full", False)
 
 
-def test_steps_are_presets_with_tables_over_them(tmp_path: Path) -> None:
+def test_parts_are_presets_with_tables_over_them(tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text('[model]\nmodel_name_or_path = "m"\n[train]\nmax_steps = 5\n')
-    file = tmp_path / "steps.toml"
+    file = tmp_path / "parts.toml"
     file.write_text(
         '[[pipeline]]\nname = "one"\nextends = "own.toml"\n[pipeline.train]\nlearning_rate = 1e-3\n'
         '[[pipeline]]\nname = "two"\nextends = "demo-dpo"\nstarts_from = "one"\n'
@@ -84,17 +84,17 @@ def test_steps_are_presets_with_tables_over_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ('[[pipeline]]\nextends = "demo"\n', "every step needs a name of its own"),
-        ('[[pipeline]]\nname = "a"\nextends = "demo"\n' * 2, "every step needs a name of its own"),
-        ('[[pipeline]]\nname = "a"\n', "step a says on which preset it builds"),
-        ('[[pipeline]]\nname = "a"\nextends = "demo"\nstarts_from = "b"\n', "step a starts from no earlier step"),
-        ('[[pipeline]]\nname = "a"\nextends = "demo"\nmax_steps = 2\n', "step a has no such key"),
+        ('[[pipeline]]\nextends = "demo"\n', "every part needs a name of its own"),
+        ('[[pipeline]]\nname = "a"\nextends = "demo"\n' * 2, "every part needs a name of its own"),
+        ('[[pipeline]]\nname = "a"\n', "part a says on which preset it builds"),
+        ('[[pipeline]]\nname = "a"\nextends = "demo"\nstarts_from = "b"\n', "part a starts from no earlier part"),
+        ('[[pipeline]]\nname = "a"\nextends = "demo"\nmax_steps = 2\n', "part a has no such key"),
         ('[train]\nmax_steps = 2\n[[pipeline]]\nname = "a"\nextends = "demo"\n', "stands beside the pipeline"),
-        ('pipeline = "sft"\n', "write the steps as"),
+        ('pipeline = "sft"\n', "write the parts as"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, text: str, problem: str) -> None:
-    file = tmp_path / "steps.toml"
+    file = tmp_path / "parts.toml"
     file.write_text(text)
     with pytest.raises(UserError, match=problem):
         read_pipeline(file)

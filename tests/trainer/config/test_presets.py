@@ -66,11 +66,11 @@ def test_shipped_presets_load_are_described_and_checked_clean() -> None:
 
 
 def recipes_of(info: PresetInfo) -> list[Recipe]:
-    """Of a pipeline those of its steps, as they are before the first one has begun."""
-    if not info.steps:
+    """Of a pipeline those of its parts, as they are before the first one has begun."""
+    if not info.parts:
         return [load_preset(info.name).recipe]
-    steps = read_pipeline(info.path)
-    return [chained(steps, number, {}) for number in range(len(steps))]
+    parts = read_pipeline(info.path)
+    return [chained(parts, number, {}) for number in range(len(parts))]
 
 
 def test_shipped_presets_begin_with_a_comment_that_says_what_they_are_for() -> None:

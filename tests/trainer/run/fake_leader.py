@@ -1,4 +1,4 @@
-"""Leads a pipeline as `python -m trainer pipeline` does, with the fake trainer at every step.
+"""Leads a pipeline as `python -m trainer pipeline` does, with the fake trainer at every part.
 
 As a program: `python fake_leader.py '{"rm": {"steps": 100, "delay": 0.01}}' FOLDER`; `fake_leader()` gives its words.
 """
@@ -14,9 +14,9 @@ from trainer.run import RunDirectory, launch
 from trainer.run.leading import lead
 
 
-def fake_leader(**steps: Mapping[str, float]) -> tuple[str, ...]:
-    """The program for `launch_pipeline`: what the fake trainer is told, by the name of the step."""
-    return (sys.executable, str(Path(__file__).resolve()), json.dumps(steps))
+def fake_leader(**parts: Mapping[str, float]) -> tuple[str, ...]:
+    """The program for `launch_pipeline`: what the fake trainer is told, by the name of the part."""
+    return (sys.executable, str(Path(__file__).resolve()), json.dumps(parts))
 
 
 if __name__ == "__main__":
