@@ -23,6 +23,12 @@ def evaluates(recipe_file: Path) -> bool:
     return _table(recipe_file, "train").get("eval_strategy", "no") != "no"
 
 
+def has_evaluation_rows(recipe_file: Path) -> bool:
+    """Whether there is anything that an evaluation could be made on; true where the recipe cannot be read."""
+    data = _table(recipe_file, "data")
+    return not data or bool(data.get("val_size") or data.get("eval_dataset"))
+
+
 def logging_steps(recipe_file: Path) -> int:
     """How many steps lie between two measurements."""
     value = _table(recipe_file, "train").get("logging_steps", 1)

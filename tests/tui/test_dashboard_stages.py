@@ -162,3 +162,23 @@ async def test_a_run_that_trained_nothing_offers_no_chat(runs_folder: Path) -> N
         # Where curves would be, and not only in a row that the end of the run has pushed out of sight.
         await until(pilot, lambda: "eval_loss 1.5000" in screen_text(app))
         assert "preparation" not in screen_text(app)
+
+
+@pytest.mark.parametrize(
+    ("stage", "values", "absent"),
+    [
+        ("rm", {"data.val_size": 0.1}, ["g sample"]),
+        ("sft", {}, ["e evaluate"]),
+        ("dpo", {"data.val_size": 0.1}, []),
+    ],
+)
+async def test_keys_that_the_stage_has_no_use_for_are_not_offered(
+    stage: str, values: dict[str, object], absent: list[str]
+) -> None:
+    with StageRun(stage, **values) as run:
+        run.measure(stage)
+        app = TrimtabApp(run=run.run.path)
+        async with app.run_test(size=(120, 40), notifications=True) as pilot:
+            await until_drawn(pilot)
+            keys = screen_text(app).splitlines()[-1]
+            assert [hint for hint in ("e evaluate", "g sample") if hint not in keys] == absent

@@ -82,7 +82,7 @@ async def test_the_sets_of_the_recipe_are_marked_and_what_does_not_fit_says_why(
         await saying(pilot, "Who are you?")
         rows = shown(screen).splitlines()
         assert any("[x] identity" in row for row in rows)
-        assert any("[ ] ! ranked" in row and "a ranked" in row for row in rows)
+        assert any("[ ] ! ranked" in row and "only for dpo, rm" in row for row in rows)
         assert any("! broken" in row and "broken.json:3" in row for row in rows)
         await pilot.press("down", "down", "up")
         screen.sets.move_to("ranked")

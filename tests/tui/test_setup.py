@@ -336,6 +336,31 @@ async def test_data_files_of_the_folder_are_offered_and_narrowed(
         assert setup.model.value("data.dataset") == ["identity", "sums.jsonl"]
 
 
+async def test_the_sets_that_fit_the_stage_are_offered_first_and_the_others_say_why() -> None:
+    async with setup_open() as (setup, pilot):
+        setup.model.set("method.stage", "rm")
+        setup.form.go_to("data.dataset")
+        await pilot.press("enter")
+        await pilot.pause()
+        choices = setup.query_one(FieldEditor).query_one(ChoiceList)
+        # The worker reads their rows meanwhile.
+        await until(pilot, lambda: any("only for" in str(option.prompt) for option in choices.options))
+        offered = {str(option.id): str(option.prompt) for option in choices.options}
+        assert list(offered)[:2] == ["demo_preference", "preference_sample"]
+        assert offered["demo_kto"] == "! demo_kto  only for kto"
+        assert offered["identity"] == "! identity  only for sft, ppo, grpo, rloo"
+
+
+async def test_the_section_of_adapters_is_called_lora_only_where_the_adapter_is_one() -> None:
+    async with setup_open() as (setup, pilot):
+        assert " LoRA " in shown(pilot)
+        setup.form.take({"method.finetuning_type": "oft"})
+        await pilot.pause()
+        first_rows = "\n".join(shown(pilot).splitlines()[:12])
+        assert "LoRA" not in first_rows
+        assert "Adapter" in first_rows
+
+
 async def test_loading_another_preset_asks_before_it_drops_changes() -> None:
     async with setup_open() as (setup, pilot):
         setup.model.set("lora.lora_rank", 16)

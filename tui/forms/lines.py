@@ -54,6 +54,12 @@ def table_title(table: str) -> str:
     return find(f"setup.section_{table}") or table.replace("_", " ").capitalize()
 
 
+def section_title(model: FormModel, table: str) -> str:
+    """The title of a section; that of the adapters is LoRA's only where the adapter is one."""
+    other = table == "lora" and model.value("method.finetuning_type") != "lora"
+    return text("setup.section_adapter") if other else table_title(table)
+
+
 def unit_text(unit: str) -> str:
     """The unit in the language in force; as the definition has it where the catalogue knows none."""
     return find(f"setup.unit_{unit.replace(' ', '_')}") or unit if unit else ""

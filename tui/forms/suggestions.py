@@ -1,30 +1,61 @@
-"""Values that a text field is likely to want, looked up on this machine: data sets. Models have their own dialog."""
+"""Values that a text field is likely to want, looked up on this machine: data sets. Models have their own dialog.
+
+Which sets fit the stage is not known here: finding it out means reading rows, which a worker does (`tui.data_client`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.config import Recipe, resolve_dataset_dir
 from trainer.errors import UserError
+from tui.data_answers import DataSet, Listing
+from tui.locale import text
 
+DATASET_FIELDS = ("data.dataset", "data.eval_dataset")
 _MOST = 40
 
 
-def suggestions(key: str, recipe: Recipe) -> tuple[str, ...]:
-    """Likely values of a field; empty for most."""
-    if key in ("data.dataset", "data.eval_dataset"):
-        return _datasets(recipe)
-    return ()
+@dataclass(frozen=True)
+class Suggestion:
+    """A likely value, and why it would not do, if so."""
+
+    value: str
+    against: str = ""
 
 
-def _datasets(recipe: Recipe) -> tuple[str, ...]:
+Suggest = Callable[[str], Sequence[Suggestion]]
+"""Gives the likely values of a field, by its `table.name`."""
+
+
+def suggestions(key: str, recipe: Recipe, listing: Listing | None = None) -> tuple[Suggestion, ...]:
+    """Likely values of a field; empty for most. With a listing, the data sets that fit the stage come first."""
+    if key not in DATASET_FIELDS:
+        return ()
+    files = [Suggestion(name) for name in _files_here()[:_MOST]]
+    if listing is None or listing.stage != recipe.method.stage:
+        return (*[Suggestion(name) for name in _registered(recipe)[:_MOST]], *files)
+    sets = [Suggestion(one.name, reason_against(one)) for one in listing.sets[:_MOST]]
+    fitting = [one for one in sets if not one.against]
+    return (*fitting, *files, *[one for one in sets if one.against])
+
+
+def reason_against(one: DataSet) -> str:
+    """Why a registered set cannot be used for the stage, in a few words; empty when it can."""
+    if one.problem or not one.unfit:
+        return one.problem
+    return text("data_screen.only_for", stages=", ".join(one.stages)) if one.stages else one.unfit
+
+
+def _registered(recipe: Recipe) -> tuple[str, ...]:
     from trainer.data.registry import list_datasets
 
     try:
-        registered = list_datasets(resolve_dataset_dir(recipe.data.dataset_dir))
+        return list_datasets(resolve_dataset_dir(recipe.data.dataset_dir))
     except UserError:
-        registered = ()
-    return (*registered[:_MOST], *_files_here()[:_MOST])
+        return ()
 
 
 def _files_here() -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.errors import UserError
@@ -43,7 +44,7 @@ class Controls:
             is_paused = snapshot is not None and snapshot.state.value == "paused"
             return snapshot is not None and snapshot.state.alive and is_paused == (action == "go_on")
         if action in _LIVE:
-            return snapshot is not None and snapshot.state.alive
+            return snapshot is not None and snapshot.state.alive and _has_a_use(action, snapshot.run.recipe_file)
         if action == "demo":
             return self._screen.cockpit.current_run is None
         if action == "resume":
@@ -150,6 +151,13 @@ class Controls:
     def _tell_from_thread(self, line: str, severity: str) -> None:
         tell: Callable[[str, str], None] = self._tell
         self._screen.app.call_from_thread(tell, line, severity)
+
+
+def _has_a_use(action: str, recipe_file: Path) -> bool:
+    """Whether a run can do this at all: a reward model writes nothing, and without rows there is no evaluation."""
+    if action == "sample":
+        return run_recipe.stage(recipe_file) != "rm"
+    return action != "evaluate" or run_recipe.has_evaluation_rows(recipe_file)
 
 
 def _peak_rate(snapshot: RunSnapshot) -> float | None:

@@ -124,7 +124,7 @@ class DataSettings(ModalScreen[None]):
         elif one.kind == "choice":
             self._ask(one.key, [*one.choices, *([""] if one.optional else [])])
         else:
-            self._ask(one.key, suggestions(one.key, self._model.recipe))
+            self._ask(one.key, [found.value for found in suggestions(one.key, self._model.recipe)])
 
     def _templates(self) -> Sequence[str]:
         try:

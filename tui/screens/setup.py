@@ -14,6 +14,8 @@ from textual.widgets import Label
 from trainer.config import Finding, Hardware, Preset, list_presets, load_preset, save_preset
 from trainer.errors import UserError
 from tui.background import read_in_background
+from tui.data_answers import Listing
+from tui.data_client import DataClient
 from tui.forms import fitting
 from tui.forms.entry import EntryError
 from tui.forms.fitting import Fit
@@ -22,9 +24,10 @@ from tui.forms.outlook_texts import way_text
 from tui.forms.preflight import DataSize, ask_preflight, size_of_findings
 from tui.forms.run_names import next_run_folder
 from tui.forms.saving import preset_values
-from tui.forms.suggestions import suggestions
+from tui.forms.suggestions import DATASET_FIELDS, Suggestion, suggestions
 from tui.forms.summary import command_line, plan
 from tui.inspect_client import InspectClient
+from tui.latest import Latest
 from tui.locale import text
 from tui.screens.base import CockpitScreen
 from tui.screens.model_dialogs import MODEL, ask_consent, pick_model, wants_consent
@@ -32,6 +35,7 @@ from tui.screens.preset_dialogs import PickDialog, SaveDialog, SaveRequest
 from tui.screens.review import ReviewScreen
 from tui.widgets.confirmation import Confirmation
 from tui.widgets.dialogs import ChoiceDialog
+from tui.widgets.field_editor import FieldEditor
 from tui.widgets.form import Form
 from tui.widgets.measures import size
 from tui.widgets.plan_pane import Planned
@@ -82,6 +86,11 @@ class SetupScreen(CockpitScreen):
         self._estimated: tuple[object, object] | None = None
         self._fit = Fit()
         self._shown_revision = 0
+        self._sets = DataClient()
+        self._lists = Latest(self)
+        self._listed: tuple[str, str] | None = None
+        """Stage and folder of the listing that was asked for last."""
+        self._listing: Listing | None = None
 
     def compose_body(self) -> ComposeResult:
         """A line that says what is edited, and the form."""
@@ -105,8 +114,9 @@ class SetupScreen(CockpitScreen):
         self.relabel()
 
     def on_unmount(self) -> None:
-        """The worker ends with the screen."""
+        """The workers end with the screen."""
         self._inspect.worker.close()
+        self._sets.worker.close()
 
     def on_shown(self) -> None:
         """Take the preset that another screen asked for; changes are not dropped without a question."""
@@ -316,8 +326,24 @@ class SetupScreen(CockpitScreen):
         self.form.go_to(next(iter(change)))
         self.post_message(Form.Changed(tuple(change)))
 
-    def _suggest(self, key: str) -> Sequence[str]:
-        return suggestions(key, self.model.recipe)
+    def _suggest(self, key: str) -> Sequence[Suggestion]:
+        """Names at once; which of them fit the stage as soon as the worker has looked at their rows."""
+        recipe = self.model.recipe
+        asked = (recipe.method.stage, recipe.data.dataset_dir)
+        if key in DATASET_FIELDS and asked != self._listed:
+            self._listed, self._listing = asked, None
+            values = recipe.model_dump(mode="json")
+            self._lists.ask(lambda: self._sets.sets(values), self._take_listing, self._no_listing)
+        return suggestions(key, recipe, self._listing)
+
+    def _take_listing(self, listing: Listing) -> None:
+        self._listing = listing
+        for editor in self.query(FieldEditor):
+            editor.offer(self._suggest(editor.key))
+
+    def _no_listing(self, _error: UserError) -> None:
+        # The names are offered all the same; the Data screen says what is wrong.
+        self._listed = None
 
     def _pick(self, key: str) -> bool:
         if key == MODEL:

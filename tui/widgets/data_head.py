@@ -109,12 +109,12 @@ def set_note(one: DataSet | None) -> str:
     if one is None:
         return ""
     where = " · ".join(part for part in (one.source, size(one.size) if one.size is not None else "") if part)
-    lines = [where]
+    # What stands against it comes first: on a low screen there are three rows.
+    lines = [f"! {one.problem or one.unfit}"] if one.problem or one.unfit else []
+    lines.append(where)
     if one.shape:
         lines.append(one.shape)
-    if one.problem or one.unfit:
-        lines.append(f"! {one.problem or one.unfit}")
-    elif one.stages:
+    if one.stages and not lines[0].startswith("!"):
         lines.append(text("data_screen.fits", stages=", ".join(one.stages)))
     if one.kind == "hub" and not one.files and not one.problem:
         lines.append(text("data_screen.not_here_note"))

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 
 from trainer.paths import shipped_folder
 from tui.data_answers import DataSet, Listing
+from tui.forms.suggestions import reason_against
 from tui.locale import text
 from tui.widgets.glyphs import ascii_only
 from tui.widgets.measures import size
@@ -70,8 +71,14 @@ class DataSets(RowList):
             rows.append(_heading(text("data_screen.sets_other"), width))
             rows += [ListRow(name, self._row(DataSet(name, name), width)) for name in loose]
         if self._listing is not None:
+            # A set of the recipe stays above, whether it fits or not: that is where one looks for what is wrong.
+            above = [one for one in self._listing.sets if one.name in self._recipe or not reason_against(one)]
+            below = [one for one in self._listing.sets if one not in above]
             rows.append(_heading(text("data_screen.sets_registered", folder=short_folder(self._listing.folder)), width))
-            rows += [ListRow(one.name, self._row(one, width)) for one in self._listing.sets]
+            rows += [ListRow(one.name, self._row(one, width)) for one in above]
+            if below:
+                rows.append(_heading(text("data_screen.sets_unfit", stage=self._listing.stage), width))
+                rows += [ListRow(one.name, self._row(one, width)) for one in below]
             if not self._listing.sets:
                 rows += _words(text("data_screen.sets_none"), "muted", width)
             for problem in self._listing.problems:
@@ -84,14 +91,14 @@ class DataSets(RowList):
 
     def _row(self, one: DataSet, width: int) -> Row:
         taken = one.name in self._recipe
-        closed = bool(one.problem or one.unfit)
+        against = reason_against(one)
         mark: list[Piece] = [("[x] " if taken else "[ ] ", "*success" if taken else "faint")]
         name_room = max(6, min(self._name_cells, width // 2, width - 4))
-        name = _fit(("! " if closed else "") + one.name, name_room)
-        role = "*primary" if one.name == self._open else "muted" if closed else "foreground"
+        name = _fit(("! " if against else "") + one.name, name_room)
+        role = "*primary" if one.name == self._open else "muted" if against else "foreground"
         room = width - 4 - name_room - 1
-        if one.problem or one.unfit:
-            note, note_role = one.problem or one.unfit, "error" if one.problem else "warning"
+        if against:
+            note, note_role = against, "error" if one.problem else "warning"
         elif one.kind == "hub" and not one.files:
             note, note_role = text("data_screen.not_here"), "muted"
         else:

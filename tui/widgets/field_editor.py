@@ -19,6 +19,7 @@ from textual.widgets.option_list import Option
 
 from trainer.config import Parameter
 from tui.forms.entry import EntryError, entry_text, shown_text
+from tui.forms.suggestions import Suggestion
 from tui.locale import text
 from tui.widgets.ordered_keys import OrderedKeys
 
@@ -71,7 +72,7 @@ class FieldEditor(Vertical):
     ]
 
     def __init__(
-        self, parameter: Parameter, value: object, take: Take, done: Done, *, suggestions: Sequence[str] = ()
+        self, parameter: Parameter, value: object, take: Take, done: Done, *, suggestions: Sequence[Suggestion] = ()
     ) -> None:
         super().__init__()
         self._parameter = parameter
@@ -96,7 +97,7 @@ class FieldEditor(Vertical):
             yield LineInput(entry_text(one, self._value), select_on_focus=False, compact=True)
         yield Label("", id="editor-error", markup=False)
         if self._suggestions and not self.wants_height:
-            yield ChoiceList(*[Option(word, id=word) for word in self._suggestions], markup=False)
+            yield ChoiceList(*map(_suggested, self._suggestions), markup=False)
 
     def on_mount(self) -> None:
         """The keys go to the editing widget; a choice list starts on the value of now."""
@@ -158,12 +159,20 @@ class FieldEditor(Vertical):
         """Offer the suggestions with what is typed behind the last comma; all of them while nothing was typed."""
         begun = typed.rpartition(",")[2].strip().lower()
         untouched = typed == entry_text(self._parameter, self._value)
-        offered = [word for word in self._suggestions if untouched or begun in word.lower()]
+        offered = [_suggested(one) for one in self._suggestions if untouched or begun in one.value.lower()]
         for choices in self.query(ChoiceList):
-            if offered != [option.id for option in choices.options]:
+            if [option.prompt for option in offered] != [option.prompt for option in choices.options]:
+                before = choices.highlighted_option
                 choices.clear_options()
-                choices.add_options(Option(word, id=word) for word in offered)
-                choices.highlighted = None
+                choices.add_options(offered)
+                places = {option.id: place for place, option in enumerate(offered)}
+                choices.highlighted = places.get(before.id) if before is not None and choices.has_focus else None
+
+    def offer(self, suggestions: Sequence[Suggestion]) -> None:
+        """More is known about the suggestions now; one that the cursor stands on keeps it."""
+        self._suggestions = tuple(suggestions)
+        for line in self.query(LineInput):
+            self._narrow(line.value)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """A click on a choice."""
@@ -192,6 +201,11 @@ class FieldEditor(Vertical):
     def action_cancel(self) -> None:
         """Close without a change."""
         self._done(self._parameter.key, False)
+
+    @property
+    def key(self) -> str:
+        """The field, as `table.name`."""
+        return self._parameter.key
 
     def _options(self) -> list[Option]:
         choices = self._parameter.choices or ("true", "false")
@@ -222,3 +236,7 @@ class FieldEditor(Vertical):
         self.set_class(bool(words), "-refused")
         if self._places is not None:
             self.place(*self._places)
+
+
+def _suggested(one: Suggestion) -> Option:
+    return Option(f"! {one.value}  {one.against}" if one.against else one.value, id=one.value)

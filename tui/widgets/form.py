@@ -5,7 +5,7 @@ Not for presets, starting runs or reading data: screens do that. Posts `Form.Cha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,19 +20,17 @@ from textual.widgets import Input, Label
 from trainer.config import Parameter, parameter
 from tui.forms.entry import EntryError
 from tui.forms.explain import explain
-from tui.forms.lines import closed_reason, lines_of, table_title
+from tui.forms.lines import closed_reason, lines_of, section_title
 from tui.forms.model import FormModel
 from tui.forms.search import search
 from tui.forms.sections import Section, Tier, rows_of, section_of, sections_of
+from tui.forms.suggestions import Suggest
 from tui.locale import text
 from tui.widgets.field_editor import FieldEditor, LineInput
 from tui.widgets.field_help import FieldHelp
 from tui.widgets.parameter_list import ParameterList
 from tui.widgets.plan_pane import PlanPane
 from tui.widgets.section_bar import SectionBar, SectionTab
-
-Suggest = Callable[[str], Sequence[str]]
-"""Gives the known values of a text field, such as the registered data sets."""
 
 
 class Form(Container):
@@ -185,7 +183,9 @@ class Form(Container):
     def _tab(self, section: Section) -> SectionTab:
         keys = {one.key for one in section.parameters if self.model.applies(one.key)}
         errors = sum(1 for key in keys if any(found.severity == "error" for found in self.model.findings_of(key)))
-        return SectionTab(section.name, table_title(section.name), sum(map(self.model.changed, keys)), errors)
+        return SectionTab(
+            section.name, section_title(self.model, section.name), sum(map(self.model.changed, keys)), errors
+        )
 
     def _show_help(self) -> None:
         key = self.fields.key

@@ -234,7 +234,7 @@ def test_one_registered_column_is_text_or_prompt() -> None:
     found = row_format(entry, [{"text": "T"}], None)
     assert stages_for(found) == ("pt", "ppo", "grpo", "rloo")
     assert fits(found, "sft") == (
-        "a data set of one text column cannot be used for sft, which needs rows with a question and an answer; "
+        "a data set of texts or prompts alone cannot be used for sft, which needs rows with a question and an answer; "
         "it is for pt, ppo, grpo and rloo"
     )
 

@@ -300,7 +300,9 @@ def fake_resolved() -> Resolved:
     # Not above: the program itself needs no recipe, and shall start quickly.
     from trainer.config import Hardware, Recipe, resolve
 
-    recipe = Recipe().with_values({"model.model_name_or_path": "demo_model", "data.dataset": ["identity"]})
+    recipe = Recipe().with_values(
+        {"model.model_name_or_path": "demo_model", "data.dataset": ["identity"], "data.val_size": 0.1}
+    )
     return resolve(recipe, Hardware(cuda=False, bf16=False, gpu_count=0, cpu_cores=2))
 
 

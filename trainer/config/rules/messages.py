@@ -4,15 +4,15 @@ from __future__ import annotations
 
 MESSAGES: dict[str, str] = {
     # availability
-    "not_available_yet": "{name} is not available yet: leave it at {default}",
+    "not_available_yet": "{name} is not available yet: remove it (default {default})",
     "refused_megatron": "{name} is refused: Megatron replaces the training loop by an engine of its own, and trimtab "
-    "trains through the Hugging Face Trainer alone: leave it at {default}",
+    "trains through the Hugging Face Trainer alone: remove it (default {default})",
     "refused_hyper_parallel": "{name} is refused: HyperParallel replaces the training loop by an engine of its own, "
-    "and trimtab trains through the Hugging Face Trainer alone: leave it at {default}",
+    "and trimtab trains through the Hugging Face Trainer alone: remove it (default {default})",
     "refused_fp8": "{name} is refused: training in 8 bits needs a Hopper GPU or newer and has not been measured here, "
-    "so that neither its speed nor its loss could be vouched for: leave it at {default}",
+    "so that neither its speed nor its loss could be vouched for: remove it (default {default})",
     "refused_v1_kernels": "{name} is refused: these kernels are part of LLaMA-Factory's own experimental trainer and "
-    "of no library; enable_liger_kernel is the like: leave it at {default}",
+    "of no library; enable_liger_kernel is the like: remove it (default {default})",
     "choice_not_available_yet": "{name} = {value} is not available yet: choose {available}",
     "does_not_apply_to_stage": "{name} does not apply to stage {stage}: remove it or choose stage {stages}",
     "has_no_effect": "{name} has no effect unless {condition_name} is {condition_values}",

@@ -21,7 +21,7 @@ _KIND_NAMES = {
     "judged": "a data set of judged answers (kto_tag)",
     "text": "a data set of plain text",
     "prompts": "a data set of prompts without answers",
-    "column": "a data set of one text column",
+    "column": "a data set of texts or prompts alone",
 }
 _NEEDS = {
     "sft": "rows with a question and an answer",

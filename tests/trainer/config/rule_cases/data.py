@@ -7,7 +7,7 @@ DATA_CASES: tuple[Case, ...] = (
     case("refused_hyper_parallel", "hyper_parallel_cp_size is refused", method__hyper_parallel_cp_size=2),
     case("refused_fp8", "fp8 is refused: training in 8 bits needs a Hopper GPU", fp8__fp8=True),
     case("refused_v1_kernels", "use_v1_kernels is refused: these kernels are part of", model__use_v1_kernels=True),
-    case("not_available_yet", "ray_num_workers is not available yet: leave it at 1", ray__ray_num_workers=2),
+    case("not_available_yet", "ray_num_workers is not available yet: remove it (default 1)", ray__ray_num_workers=2),
     case(
         "choice_not_available_yet",
         "infer_backend = vllm is not available yet: choose huggingface",
