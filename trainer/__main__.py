@@ -1,4 +1,4 @@
-"""The worker processes, `python -m trainer <verb>`: train, chat, data, score, expand and what looks at a recipe."""
+"""The worker processes, `python -m trainer <verb>`: train, chat, data, expand and what looks at a recipe."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ def main(argv: list[str] | None = None) -> int:
     train = verbs.add_parser("train", help="train the run in a run directory")
     train.add_argument("run", type=Path)
     train.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint")
-    verbs.add_parser("chat", help="answer chat requests, JSON lines on stdin and stdout")
+    verbs.add_parser("chat", help="chat and score on request, JSON lines on stdin and stdout")
     verbs.add_parser("data", help="answer requests about data sets, JSON lines on stdin and stdout")
     verbs.add_parser("preflight", help="a recipe as TOML on stdin, its findings as JSON on stdout")
-    verbs.add_parser("score", help="a reward model, a prompt and answers as JSON on stdin, their numbers on stdout")
     verbs.add_parser("inspect", help="answer requests for estimates, JSON lines on stdin and stdout")
     verbs.add_parser("estimate", help="a resolved recipe as TOML on stdin, its memory as JSON on stdout")
     lead = verbs.add_parser("pipeline", help="start the steps of a pipeline one after the other")
@@ -50,8 +49,6 @@ def main(argv: list[str] | None = None) -> int:
         return serve_inspect()
     if arguments.verb == "estimate":
         return _estimate()
-    if arguments.verb == "score":
-        return _score()
     if arguments.verb == "expand":
         return _expand()
     return _preflight()
@@ -81,20 +78,6 @@ def _estimate() -> int:
         json.dump({"error": str(error)}, sys.stdout)
         return 0
     json.dump(told.to_json(), sys.stdout)
-    return 0
-
-
-def _score() -> int:
-    from trainer.chat.scoring import scores
-    from trainer.errors import UserError
-
-    asked = json.load(sys.stdin)
-    try:
-        found = scores(asked["model"], asked["prompt"], asked["answers"], asked.get("system"))
-    except UserError as error:
-        json.dump({"error": str(error)}, sys.stdout, ensure_ascii=False)
-        return 0
-    json.dump({"scores": found}, sys.stdout)
     return 0
 
 

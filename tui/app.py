@@ -27,7 +27,7 @@ from tui.locale import language, set_language, text
 from tui.run_feed import POLL_SECONDS, RunFeed, RunUpdated
 from tui.screens.base import CockpitScreen
 from tui.themes import THEMES, theme_for_environment
-from tui.widgets.top_bar import SCREENS, TopBar
+from tui.widgets.top_bar import SCREENS, TALK_NUMBER, TopBar
 from tui.widgets.wrapping import printable
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _WAITING_WRITES = 3
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """What the chat screen is asked to open: a checkpoint, or the newest one of a run, or nothing in particular."""
+    """What Chat or Score is asked to open: a checkpoint, or the newest one of a run, or nothing in particular."""
 
     checkpoint: Path | None
     run: Path | None
@@ -72,6 +72,12 @@ def _chat_screen() -> Screen[None]:
     from tui.screens.chat import ChatScreen
 
     return ChatScreen()
+
+
+def _score_screen() -> Screen[None]:
+    from tui.screens.score import ScoreScreen
+
+    return ScoreScreen()
 
 
 def _presets_screen() -> Screen[None]:
@@ -105,6 +111,7 @@ class TrimtabApp(App[int]):
         "dashboard": _dashboard_screen,
         "runs": _runs_screen,
         "chat": _chat_screen,
+        "score": _score_screen,
         "presets": _presets_screen,
         "data": _data_screen,
     }
@@ -113,6 +120,7 @@ class TrimtabApp(App[int]):
             Binding(str(number), f"open('{name}')", f"common.screen_{name}", show=False, id=f"app.open_{name}")
             for number, name in enumerate(SCREENS, start=1)
         ),
+        Binding(str(TALK_NUMBER), "open('score')", "common.screen_score", show=False, id="app.open_score"),
         Binding("L", "switch_language", "common.key_language", show=False, id="app.language"),
         Binding("colon", "command_palette", "common.key_palette", show=False, id="app.palette"),
         Binding("ctrl+p", "command_palette", "common.key_palette", show=False, priority=True, id="app.palette_always"),
@@ -138,7 +146,9 @@ class TrimtabApp(App[int]):
         self.draft: FormModel | None = None
         """The settings of the next run: Setup edits them, Data looks at the rows with them. None: not begun yet."""
         self.chat_request: ChatRequest | None = None
-        """What Chat is asked to open; Chat takes it in `on_shown` and sets it to None."""
+        """What Chat or Score is asked to open; it takes it in `on_shown` and sets it to None."""
+        self.talk_mode: str = "chat"
+        """Which of the two its number opens, "chat" or "score": the one that was opened last."""
         self.feed = RunFeed(self.post_message)
         """Follows `current_run` in a thread."""
         for theme in THEMES:
@@ -172,8 +182,15 @@ class TrimtabApp(App[int]):
 
     def open_chat(self, checkpoint: Path | None = None, run: Path | None = None) -> None:
         """Open the chat with a checkpoint, or with the newest one of a run."""
-        self.chat_request = ChatRequest(checkpoint, run)
-        self.show_screen("chat")
+        self._open_talk("chat", ChatRequest(checkpoint, run))
+
+    def open_score(self, checkpoint: Path | None = None, run: Path | None = None) -> None:
+        """Let a reward model score answers: a checkpoint, or the newest one of a run of stage rm."""
+        self._open_talk("score", ChatRequest(checkpoint, run))
+
+    def _open_talk(self, mode: str, request: ChatRequest) -> None:
+        self.chat_request, self.talk_mode = request, mode
+        self.show_screen(mode)
 
     def open_setup(self, preset: str | None = None) -> None:
         """Open Setup, with a preset loaded when one is named."""
@@ -268,6 +285,12 @@ class TrimtabApp(App[int]):
         super().notify(printable(message), **settings)
 
     # Actions
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Chat and Score share a number."""
+        if action == "open" and parameters[0] in ("chat", "score"):
+            return parameters[0] == self.talk_mode
+        return True
 
     def action_open(self, mode: str) -> None:
         """Number keys."""

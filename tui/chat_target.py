@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.config import resolve_model_path
+from trainer.data.model_kind import holds_reward_model
 from trainer.errors import UserError
 from tui.locale import text
 
@@ -19,6 +20,13 @@ class ChatTarget:
     model: str
     adapter: str | None = None
     base: str | None = None
+    scores: bool = False
+    """It is a reward model: its files say so. Of a model on the hub nothing is known before it is here."""
+
+    @property
+    def may_score(self) -> bool:
+        """Whether it is a reward model, as far as is known."""
+        return self.scores or not Path(self.model).is_dir()
 
     @property
     def has_base(self) -> bool:
@@ -36,18 +44,19 @@ def chat_target(path: str | Path) -> ChatTarget:
     folder = Path(model)
     if not folder.is_dir():
         return ChatTarget(model=model)
+    scores = holds_reward_model(folder)
     base = _json_object(folder / "trimtab.json").get("base_model")
     adapter_file = folder / "adapter_config.json"
     if adapter_file.is_file():
         base = base or _json_object(adapter_file).get("base_model_name_or_path")
         if not isinstance(base, str):
             raise UserError(text("chat.no_base_model"), file=adapter_file)
-        return ChatTarget(model=_existing(_from_run(base, folder)), adapter=model)
+        return ChatTarget(model=_existing(_from_run(base, folder)), adapter=model, scores=scores)
     if isinstance(base, str):
         # Without its base a fully tuned model can still be talked to.
         with contextlib.suppress(UserError):
-            return ChatTarget(model=model, base=_existing(_from_run(base, folder)))
-    return ChatTarget(model=model)
+            return ChatTarget(model=model, base=_existing(_from_run(base, folder)), scores=scores)
+    return ChatTarget(model=model, scores=scores)
 
 
 def _existing(name: str) -> str:

@@ -1,4 +1,4 @@
-"""One conversation with a model, and its transcript on disk. No textual, no process: the Chat screen drives it.
+"""One conversation with a model, and the transcript on disk of what was said or judged. No textual, no process.
 
 Not the worker (`tui.workers`) and not what is drawn (`tui.widgets.chat_log`).
 """
@@ -14,6 +14,7 @@ from typing import Literal
 
 from trainer.errors import UserError
 from trainer.paths import state_folder
+from tui.judgement import Judgement
 from tui.workers import Done
 
 Source = Literal["tuned", "base"]
@@ -89,12 +90,12 @@ class Conversation:
 
 
 class Transcript:
-    """One `chat-*.jsonl` file: a line for each answer, with all that is needed to get it again."""
+    """One `chat-*.jsonl` or `score-*.jsonl` file: a line for each answer or judgement, with what was asked."""
 
-    def __init__(self, run_folder: Path | None, now: float | None = None) -> None:
+    def __init__(self, run_folder: Path | None, now: float | None = None, *, kind: str = "chat") -> None:
         folder = state_folder() / "chats" if run_folder is None else run_folder / "samples"
         stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(now))
-        self.file = folder / f"chat-{stamp}.jsonl"
+        self.file = folder / f"{kind}-{stamp}.jsonl"
 
     def add(
         self,
@@ -120,6 +121,19 @@ class Transcript:
             "seconds": None if done is None else done.seconds,
             "stopped": None if done is None else done.stopped,
         }
+        self._append(record)
+
+    def add_judgement(self, judgement: Judgement) -> None:
+        """Append the numbers of the answers to one prompt.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        answers = [{"answer": answer.text, "score": answer.score} for answer in judgement.ranked()]
+        model = judgement.model
+        self._append({"time": time.time(), "model": model, "messages": judgement.messages(), "answers": answers})
+
+    def _append(self, record: Mapping[str, object]) -> None:
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with self.file.open("a", encoding="utf-8") as lines:

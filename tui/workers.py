@@ -1,7 +1,8 @@
 """The chat worker seen from the terminal side: a subprocess `python -m trainer chat`, JSON lines over its pipes.
 
-`ChatClient` is used by the Chat screen and by `trimtab chat`; it knows nothing of textual and nothing of torch. The
-worker dies with us, because its standard input closes. Not for runs: those outlive the cockpit (`trainer.run.launch`).
+`ChatClient` is used by the Chat and Score screens, `trimtab chat` and `trimtab score`; it knows nothing of textual and
+of torch. The worker dies with us, because its standard input closes. Not for runs: those outlive the cockpit
+(`trainer.run.launch`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from tui.locale import text
 from tui.worker_process import WorkerProcess
 
 __all__ = ["ChatClient", "ChatTarget", "Done", "Loaded", "Token", "chat_target"]
+
+Messages = Sequence[Mapping[str, object]]
+"""Turns of a dialogue, each with `role` and `content`."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class Done:
 
 
 class ChatClient:
-    """A chat worker process: start, load, generate, stop, close. One request at a time; any thread may stop or close.
+    """A chat worker process: start, load, generate or score, stop, close. One request at a time; any thread may stop
+    or close it.
 
     A worker that ended is started again by the next `load`.
     """
@@ -82,8 +87,8 @@ class ChatClient:
             self.close()
             self._worker = WorkerProcess(self._command, "chat")
 
-    def load(self, target: ChatTarget, loading: Mapping[str, object] | None = None) -> Loaded:
-        """Load a model and wait until it is there, starting the worker if need be.
+    def load(self, target: ChatTarget, loading: Mapping[str, object] | None = None, *, scores: bool = False) -> Loaded:
+        """Load a model and wait until it is there, starting the worker if need be; with `scores`, a reward model.
 
         `loading` says how (`infer_dtype`, `quantization_bit` ...), in the place of what a checkpoint says itself.
 
@@ -95,6 +100,8 @@ class ChatClient:
         wanted: dict[str, object] = {"model": target.model, "adapter": target.adapter}
         if target.base is not None:
             wanted["base"] = target.base
+        if scores:
+            wanted["scores"] = True
         if loading:
             wanted["loading"] = dict(loading)
         with self._living().request("load", wanted) as replies:
@@ -137,8 +144,32 @@ class ChatClient:
                 self.stop()
                 raise
 
+    def score(
+        self, messages: Messages, answers: Sequence[Messages], tools: Sequence[object] = ()
+    ) -> Iterator[tuple[int, float]]:
+        """The number of each answer to a dialogue, as they come: its place among the answers, and the number.
+
+        Leaving the iteration early stops it.
+
+        Raises:
+            UserError: the worker reported an error, or ended.
+        """
+        wanted: dict[str, object] = {"messages": list(messages), "answers": [list(answer) for answer in answers]}
+        if tools:
+            wanted["tools"] = list(tools)
+        with self._living().request("score", wanted) as replies:
+            try:
+                for reply in replies:
+                    if reply.get("event") == "score":
+                        yield int(_number(reply.get("answer"))), _number(reply.get("score"))
+                    elif reply.get("event") == "done":
+                        return
+            except GeneratorExit:
+                self.stop()
+                raise
+
     def stop(self) -> None:
-        """Ask the worker to end the answer it is giving; harmless when it gives none."""
+        """Ask the worker to end what it is answering; harmless when it answers nothing."""
         if self._worker is not None:
             with contextlib.suppress(UserError):
                 self._worker.send({"do": "stop"})

@@ -1,7 +1,8 @@
 """A stand-in for `python -m trainer chat`: the same protocol over real pipes, without torch. Not collected by pytest.
 
 What it answers depends on the prompt: "slow ..." streams until it is stopped, "crash" ends the process, "refuse" is an
-error, "settings" and "messages" answer with what was received; anything else is repeated after the model's name.
+error, "settings" and "messages" answer with what was received; anything else is repeated after the model's name. The
+score of an answer is its number of characters, less a hundred for each turn before the prompt.
 """
 
 from __future__ import annotations
@@ -62,6 +63,27 @@ def answer(request: dict[str, Any]) -> None:
     )
 
 
+def score(request: dict[str, Any]) -> None:
+    number, messages = request["id"], request["messages"]
+    prompt = messages[-1]["content"]
+    if prompt == "crash":
+        print("RuntimeError: out of memory", file=sys.stderr, flush=True)
+        os._exit(3)
+    if prompt == "refuse":
+        say(event="error", id=number, text="the model\ncannot do this")
+        return
+    for place, turns in enumerate(request["answers"]):
+        while prompt.startswith("slow") and place > 0 and not stop.is_set():
+            time.sleep(0.01)
+        if stop.is_set():
+            break
+        say(event="score", id=number, answer=place, score=len(turns[-1]["content"]) - 100.0 * (len(messages) - 1))
+    say(event="done", id=number, seconds=0.1, stopped=stop.is_set())
+
+
+DO = {"score": score, "generate": answer}
+
+
 def load(request: dict[str, Any]) -> None:
     loading.clear()
     loading.update(request.get("loading") or {})
@@ -87,7 +109,7 @@ def main() -> None:
             if work is not None:
                 work.join()
             stop.clear()
-            work = threading.Thread(target=load if request["do"] == "load" else answer, args=(request,), daemon=True)
+            work = threading.Thread(target=DO.get(request["do"], load), args=(request,), daemon=True)
             work.start()
 
 

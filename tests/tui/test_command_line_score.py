@@ -35,5 +35,6 @@ def test_answers_stand_in_the_order_of_their_numbers(world: World, tiny_model: P
 def test_what_cannot_be_scored_is_one_line(world: World) -> None:
     refused = world.trimtab("score", "shipped:demo_model", "Yes.", "--prompt", "Is it?")
     assert (refused.code, refused.err.count("\n")) == (2, 1)
-    assert "this is no reward model" in refused.err
+    assert "is no reward model" in refused.err
+    assert "Chat with it: trimtab chat shipped:demo_model" in refused.err
     assert "--prompt is missing" in world.trimtab("score", "shipped:demo_model", "Yes.").err

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, GenerationConfig
 
 from trainer.config import resolve_model_path
 from trainer.data.model_folder import whole_model_folder
+from trainer.data.model_kind import holds_reward_model
 from trainer.data.remote_code import runs_code
 from trainer.errors import UserError
 from trainer.model.adapters import adapter_chain, load_adapters
@@ -78,11 +79,11 @@ def load_for_chat(model: str, adapter: str | None = None, settings: Mapping[str,
     if adapter is None and (path / "adapter_config.json").is_file():
         adapter, model = str(path), base_of(path)
     tuned = Path(adapter) if adapter is not None else path
-    if is_reward_model(tuned):
+    if holds_reward_model(tuned):
         raise UserError(
             "this is a reward model: it gives answers a number and writes none itself",
             file=tuned,
-            hint="Ask it for numbers: `trimtab score`.",
+            hint="Ask it for numbers: the Score screen, or `trimtab score`.",
         )
     details = checkpoint_details(path)
     base = None if adapter is not None else details.get("base_model")
@@ -109,14 +110,6 @@ def load_for_chat(model: str, adapter: str | None = None, settings: Mapping[str,
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return LoadedModel(name, weights, tokenizer, str(base) if base else None, adapter is not None, record)
-
-
-def is_reward_model(folder: Path) -> bool:
-    """Whether a model folder or checkpoint holds a model that gives numbers."""
-    adapter, whole = (_json(folder / name) for name in ("adapter_config.json", "config.json"))
-    if adapter:
-        return adapter.get("task_type") == "SEQ_CLS"
-    return any(str(name).endswith("ForSequenceClassification") for name in whole.get("architectures") or ())
 
 
 def checkpoint_details(path: Path) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from trainer.data.encode import EncodeOptions, RowEncoder
 from trainer.data.encoded_row import unpacked
 from trainer.data.messages import BadRow, Message, Row, SourceReference
 from trainer.data.model_folder import whole_model_folder
+from trainer.data.model_kind import holds_reward_model
 from trainer.errors import UserError
 from trainer.model.adapters import load_adapters
 from trainer.model.loading_record import LoadingRecord
 
-from .loading import base_of, is_reward_model
+from .loading import base_of
 from .placing import load_base
 
 _LONGEST = 2**20
@@ -33,15 +34,21 @@ class RewardModel:
     model: Any
     encoder: RowEncoder
 
-    def score(self, prompt: str, answer: str, system: str | None = None) -> float:
-        """The number of one answer: the higher, the better. Tokens are those of training.
+    def score(self, prompt: str, answer: str) -> float:
+        """The number of one answer to one question: the higher, the better.
 
         Raises:
             UserError: when the template refuses these texts.
         """
-        turns = [("user", prompt), ("assistant", answer)]
-        messages = [Message(role, content) for role, content in ([("system", system)] if system else []) + turns]
-        row = Row(tuple(messages), SourceReference("", 1), kto_tag=True)
+        return self.score_dialogue([Message("user", prompt), Message("assistant", answer)])
+
+    def score_dialogue(self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()) -> float:
+        """The number of the answer that a dialogue ends with. Tokens are those of training.
+
+        Raises:
+            UserError: when the template refuses these texts.
+        """
+        row = Row(tuple(messages), SourceReference("", 1), tools=tuple(tools), kto_tag=True)
         encoded = self.encoder.encode([row])[0]
         if isinstance(encoded, BadRow):
             raise UserError(encoded.text, hint=encoded.hint)
@@ -61,11 +68,11 @@ def load_to_score(model: str, adapters: Sequence[str] = (), settings: Mapping[st
         UserError: when it is no reward model, or something is missing or cannot be read.
     """
     folder = whole_model_folder(resolve_model_path(adapters[-1] if adapters else model))
-    if not is_reward_model(folder):
+    if not holds_reward_model(folder):
         raise UserError(
             "this is no reward model: it writes answers and gives no numbers",
             file=folder,
-            hint="Choose a checkpoint of stage rm.",
+            hint="Choose a checkpoint of stage rm; with this one one can chat.",
         )
     record = LoadingRecord.of_checkpoint(folder).with_settings(settings or {})
     encoder = RowEncoder(load_tokenizer(folder), EncodeOptions(cutoff_len=_LONGEST, stage="kto"))
@@ -74,13 +81,3 @@ def load_to_score(model: str, adapters: Sequence[str] = (), settings: Mapping[st
     weights = load_base(model if adapters else base_of(folder), record, scores=True)
     chain = list(adapters) or [str(folder)]
     return RewardModel(folder.name, load_adapters(weights, chain, trainable=False).eval(), encoder)
-
-
-def scores(model: str, prompt: str, answers: Sequence[str], system: str | None = None) -> list[float]:
-    """The numbers of several answers to one prompt, in their order.
-
-    Raises:
-        UserError: as `load_to_score` and `RewardModel.score`.
-    """
-    loaded = load_to_score(model)
-    return [loaded.score(prompt, answer, system) for answer in answers]

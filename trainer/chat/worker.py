@@ -1,4 +1,4 @@
-"""The chat worker process: requests as JSON lines on stdin, streamed answers as JSON lines on stdout.
+"""The chat worker process: requests as JSON lines on stdin, streamed answers or numbers as JSON lines on stdout.
 
 It ends when stdin closes, so it can never outlive the cockpit. The protocol stands in docs/chat-protocol.md.
 """
@@ -17,6 +17,7 @@ from trainer.errors import UserError
 
 if TYPE_CHECKING:
     from .loading import LoadedModel
+    from .scoring import RewardModel
 
 _SETTINGS = ("max_new_tokens", "repetition_penalty", "num_beams", "length_penalty")
 _SAMPLING = ("temperature", "top_p", "top_k")
@@ -31,6 +32,7 @@ class ChatWorker:
         self._queue: queue.Queue[dict[str, Any]] = queue.Queue()
         self._stop = threading.Event()
         self._loaded: LoadedModel | None = None
+        self._judge: RewardModel | None = None
 
     def serve(self) -> int:
         """Answer until `quit` or the end of stdin."""
@@ -58,7 +60,7 @@ class ChatWorker:
             if request.get("do") == "stop":
                 self._stop.set()
             else:
-                if request.get("do") == "generate":
+                if request.get("do") in ("generate", "score"):
                     # Here and not when its turn comes: a stop that is sent right behind it counts.
                     self._stop.clear()
                 self._queue.put(request)
@@ -79,22 +81,42 @@ class ChatWorker:
             self._load(request)
         elif verb == "generate":
             self._generate(request)
+        elif verb == "score":
+            self._score(request)
         else:
-            raise UserError("unknown request", field="do", value=verb, hint="Expected load, generate, stop or quit.")
+            hint = "Expected load, generate, score, stop or quit."
+            raise UserError("unknown request", field="do", value=verb, hint=hint)
 
     def _load(self, request: dict[str, Any]) -> None:
-        from .loading import load_for_chat
+        self._loaded = self._judge = None
+        model, adapter, settings = str(request["model"]), request.get("adapter"), request.get("loading")
+        if request.get("scores"):
+            from .scoring import load_to_score
 
-        self._loaded = None
-        loaded = load_for_chat(str(request["model"]), request.get("adapter"), request.get("loading"))
-        self._loaded = loaded
-        self._say(
-            event="loaded",
-            id=request.get("id"),
-            name=loaded.name,
-            device=str(loaded.device),
-            has_adapter=loaded.has_base,
-        )
+            judge = self._judge = load_to_score(model, [adapter] if adapter else [], settings)
+            told = {"name": judge.name, "device": str(judge.model.device), "has_adapter": False}
+        else:
+            from .loading import load_for_chat
+
+            loaded = self._loaded = load_for_chat(model, adapter, settings)
+            told = {"name": loaded.name, "device": str(loaded.device), "has_adapter": loaded.has_base}
+        self._say(event="loaded", id=request.get("id"), **told)
+
+    def _score(self, request: dict[str, Any]) -> None:
+        from trainer.data import Message
+
+        if self._judge is None:
+            raise UserError("no reward model is loaded", hint="Send a load request with scores first.")
+        prompt = [Message.from_template(each) for each in request["messages"]]
+        answers = [[Message.from_template(each) for each in answer] for answer in request["answers"]]
+        started = time.perf_counter()
+        for place, answer in enumerate(answers):
+            if self._stop.is_set():
+                break
+            number = self._judge.score_dialogue([*prompt, *answer], request.get("tools") or ())
+            self._say(event="score", id=request.get("id"), answer=place, score=number)
+        seconds = time.perf_counter() - started
+        self._say(event="done", id=request.get("id"), seconds=seconds, stopped=self._stop.is_set())
 
     def _generate(self, request: dict[str, Any]) -> None:
         import torch

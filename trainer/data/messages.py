@@ -56,6 +56,18 @@ class Message:
             values["tool_call_id"] = self.tool_call_id
         return values
 
+    @classmethod
+    def from_template(cls, values: Mapping[str, Any]) -> Message:
+        """The turn that `for_template` made these of."""
+        return cls(
+            str(values["role"]),
+            values.get("content"),
+            reasoning_content=values.get("reasoning_content"),
+            tool_calls=tuple(values.get("tool_calls") or ()),
+            name=values.get("name"),
+            tool_call_id=values.get("tool_call_id"),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

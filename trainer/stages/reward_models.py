@@ -14,10 +14,11 @@ from peft import PeftConfig, set_peft_model_state_dict
 from peft.utils import load_peft_weights
 from transformers import AutoTokenizer
 
-from trainer.chat.loading import base_of, checkpoint_details, is_reward_model
+from trainer.chat.loading import base_of, checkpoint_details
 from trainer.chat.scoring import load_to_score
 from trainer.config import Recipe
 from trainer.data.model_folder import whole_model_folder
+from trainer.data.model_kind import holds_reward_model
 from trainer.errors import UserError
 from trainer.model.adapters import MERGED, merged_adapters
 from trainer.model.load import base_model_name
@@ -81,7 +82,7 @@ class RewardAdapter:
         """
         name = str(recipe.ppo.reward_model)
         folder = whole_model_folder(name)
-        if not (folder / "adapter_config.json").is_file() or not is_reward_model(folder):
+        if not (folder / "adapter_config.json").is_file() or not holds_reward_model(folder):
             raise UserError(
                 "this is no adapter of a reward model",
                 field="reward_model",

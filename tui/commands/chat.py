@@ -24,6 +24,9 @@ def chat(arguments: Namespace) -> int:
     """Answer one prompt (`--prompt`, or standard input that is no terminal), or hold a conversation."""
     settings, loading = chat_settings(arguments.settings)
     target = find_target(arguments.target)
+    if target.scores:
+        said = text("command_line.is_reward_model", name=arguments.target)
+        raise UserError(said, hint=text("command_line.score_with", name=arguments.target))
     if arguments.base and not target.has_base:
         raise UserError(text("command_line.no_base", model=target.model))
     prompt = arguments.prompt
@@ -75,7 +78,8 @@ def chat_settings(words: Sequence[str]) -> tuple[dict[str, object], dict[str, ob
 
 
 def find_target(word: str | None) -> ChatTarget:
-    """What a word means: a checkpoint or model folder, else a run, else a model of the hub; no word: the newest run.
+    """What a word means: a checkpoint or model folder, else a run, else a model of the hub; no word: the newest run
+    that can be chatted with.
 
     Raises:
         UserError: nothing of that name is here, or the run has no checkpoint yet.
@@ -86,9 +90,10 @@ def find_target(word: str | None) -> ChatTarget:
     if word is None:
         for run in list_runs():
             checkpoint = result_checkpoint(run)
-            if checkpoint is not None:
-                print(text("command_line.chat_newest", name=run.name, step=checkpoint.step), file=sys.stderr)
-                return chat_target(checkpoint.path)
+            if checkpoint is None or (target := chat_target(checkpoint.path)).scores:
+                continue
+            print(text("command_line.chat_newest", name=run.name, step=checkpoint.step), file=sys.stderr)
+            return target
         raise UserError(text("command_line.nothing_to_chat_with"), hint=text("command_line.chat_hint"))
     if word.startswith(SHIPPED):
         return chat_target(word)

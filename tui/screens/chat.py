@@ -5,37 +5,27 @@ Wires the parts up. Not the process (`tui.workers`), its queue (`tui.chat_sessio
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.timer import Timer
 from textual.widgets import Label
 
 from trainer.errors import UserError
-from tui.background import read_in_background
-from tui.chat_opening import Opening, find_opening, newer_step, step_of
+from tui.chat_opening import Opening
 from tui.chat_session import ChatSession
 from tui.conversation import Conversation, Source, Transcript
 from tui.locale import text
-from tui.screens.base import CockpitScreen
+from tui.screens.talk import TalkScreen
 from tui.widgets.chat_blocks import conversation_blocks
 from tui.widgets.chat_log import Block, ChatLog
 from tui.widgets.chat_settings import ChatSettings
-from tui.widgets.model_picker import ChatChoice, ModelPicker
 from tui.widgets.prompt_area import PromptArea
-from tui.workers import chat_target
-
-# Four to five times a second: a stream reads smoothly, and a slow link carries it.
-_TICK_SECONDS = 0.22
-_NEWER_SECONDS = 3.0
 
 
-class ChatScreen(CockpitScreen):
+class ChatScreen(TalkScreen):
     """A conversation, an input line below it, settings beside it on demand."""
 
     area = "chat"
@@ -55,20 +45,10 @@ class ChatScreen(CockpitScreen):
     ]
 
     def __init__(self, session: ChatSession | None = None) -> None:
-        super().__init__()
-        self.session = session or ChatSession()
+        super().__init__(session)
         self.conversation = Conversation()
-        self._path = ""
-        self._newer = 0
-        """The step of a checkpoint of the same run that is newer than the one that is loaded; 0 for none."""
-        self._run: Path | None = None
         self._suggestion = ""
         self._transcript: Transcript | None = None
-        self._notice = ""
-        self._asked_for = 0
-        self._asked = False
-        """Whether somebody's request is being looked up."""
-        self._timer: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
         with Horizontal(id="chat-body"):
@@ -81,65 +61,16 @@ class ChatScreen(CockpitScreen):
     def on_mount(self) -> None:
         """Begin at the input line."""
         self.query_one(PromptArea).focus()
-        self._timer = self.set_interval(_TICK_SECONDS, self._tick, pause=True)
-        self.set_interval(_NEWER_SECONDS, self._look_for_newer)
-        self.relabel()
-
-    def on_unmount(self) -> None:
-        """The worker goes with the cockpit."""
-        self.session.close()
-
-    def on_shown(self) -> None:
-        """Take what the app asks to open."""
-        request, self.cockpit.chat_request = self.cockpit.chat_request, None
-        if request is not None and (request.checkpoint or request.run):
-            self.open(request.checkpoint, request.run)
-        elif not self._path and not self._asked and self.cockpit.current_run is not None:
-            self.open(None, self.cockpit.current_run.path, quiet=True)
-        self._draw()
 
     def relabel(self) -> None:
         """Set every visible text again."""
         self.query_one(ChatSettings).relabel()
-        self._draw()
+        self.draw()
 
-    # What to talk to
-
-    def open(self, checkpoint: Path | None, run: Path | None, *, quiet: bool = False) -> None:
-        """Load a checkpoint, or the newest one of a run; `quiet` when nobody asked for it."""
-
-        self._asked_for += 1
-        self._asked = not quiet
-        number = self._asked_for
-
-        def read() -> Opening | UserError:
-            try:
-                return find_opening(checkpoint, run)
-            except UserError as error:
-                return error
-
-        def take(found: Opening | UserError) -> None:
-            if number != self._asked_for:
-                return  # something else was asked for meanwhile
-            self._asked = False
-            if isinstance(found, Opening):
-                self._take(found)
-            elif not quiet:
-                self.notify(str(found), severity="error", markup=False)
-
-        read_in_background(self, read, take)
-
-    def _take(self, opening: Opening) -> None:
-        if opening.path == self._path and self.session.phase in ("loading", "ready", "answering"):
-            return
-        try:
-            target = chat_target(opening.path)
-        except UserError as error:
-            self.notify(str(error), severity="error", markup=False)
-            return
+    def begin(self, opening: Opening) -> None:
+        """A new conversation, with the settings and the prompt that the run suggests."""
         if opening.run != self._run:
             self._transcript = None
-        self._path, self._run, self._newer = opening.path, opening.run, 0
         self._suggestion = opening.suggestion
         settings = self.query_one(ChatSettings)
         if opening.generation:
@@ -147,23 +78,7 @@ class ChatScreen(CockpitScreen):
         if opening.system:
             settings.system = opening.system
         self.conversation = Conversation()
-        self.session.load(target)
         self.action_write()
-        self.relabel()
-        self._follow()
-
-    def action_choose(self) -> None:
-        """Ask what to talk to."""
-
-        def take(choice: ChatChoice | None) -> None:
-            if choice is None:
-                return
-            if choice.run is not None:
-                self.open(Path(choice.path), choice.run)
-            else:
-                self._take(Opening(choice.path, None))
-
-        self.app.push_screen(ModelPicker(self._path), take)
 
     # The conversation
 
@@ -194,8 +109,7 @@ class ChatScreen(CockpitScreen):
         if self.session.target is None:
             self.action_choose()
         elif self.conversation.last is None:
-            self.session.load(self.session.target)
-            self._follow()
+            self.load_again()
         elif self._may_ask():
             self._answer("tuned")
 
@@ -205,7 +119,7 @@ class ChatScreen(CockpitScreen):
             self.session.give_up()
         self.conversation = Conversation()
         self._transcript = None
-        self._draw()
+        self.draw()
 
     def action_escape(self) -> None:
         """Stop an answer; else leave the input line, so that the letters are keys again; from there give a load up."""
@@ -272,30 +186,22 @@ class ChatScreen(CockpitScreen):
                 self._notice = text("chat.transcript_failed", error=error)
 
         self.session.answer(answer, messages, values, save)
-        self._follow()
+        self.follow()
 
     # Drawing
 
-    def _follow(self) -> None:
-        if self._timer is not None:
-            self._timer.resume()
+    def follow(self) -> None:
+        """Draw what comes, at the end of the conversation."""
         self.query_one(ChatLog).scroll_end(animate=False, immediate=True)
-        self._draw()
+        super().follow()
 
-    def _tick(self) -> None:
-        if not self.session.busy and self._timer is not None:
-            self._timer.pause()
-        if self._notice:
-            notice, self._notice = self._notice, ""
-            self.notify(notice, severity="warning", markup=False)
-        self._draw()
-
-    def _draw(self) -> None:
+    def draw(self) -> None:
+        """Show everything as it is now."""
         if not self.is_mounted:
             return
-        self.query_one("#chat-head", Label).update(self._head())
+        self.draw_head(self.query_one("#chat-head", Label))
         prompt = self.query_one(PromptArea)
-        prompt.border_title = self._status()
+        prompt.border_title = self.status()
         prompt.placeholder = (
             self._suggestion if self._suggestion and not self.conversation.exchanges else text("chat.placeholder")
         )
@@ -311,48 +217,3 @@ class ChatScreen(CockpitScreen):
             if self._suggestion:
                 blocks.append(Block("note", "", text("chat.suggestion", prompt=self._suggestion)))
         return blocks
-
-    def _head(self) -> str:
-        target = self.session.target
-        if target is None:
-            return text("chat.no_model")
-        kind = text("chat.kind_adapter" if target.adapter else "chat.kind_tuned" if target.base else "chat.kind_model")
-        base = Path(target.model if target.adapter else target.base or "").name
-        newer = f" · {text('chat.newer', step=self._newer)}" if self._newer else ""
-        return f"{self._title} · {kind} {base}".rstrip() + newer
-
-    @property
-    def _title(self) -> str:
-        """What is talked to, in the language in force."""
-        name = Path(self._path).name or self._path
-        if self._run is None:
-            return name
-        return text("chat.checkpoint_title", run=self._run.name, step=step_of(self._path))
-
-    def _look_for_newer(self) -> None:
-        """A run that goes on saves on: say so while an older checkpoint is talked to."""
-        run, path = self._run, self._path
-        if run is None or not self.is_current:
-            return
-
-        def take(newest: int) -> None:
-            if path == self._path and newest != self._newer:
-                self._newer = newest
-                self._draw()
-
-        read_in_background(self, lambda: newer_step(run, step_of(path)), take)
-
-    def _status(self) -> str:
-        session = self.session
-        seconds = int(time.monotonic() - session.since)
-        match session.phase:
-            case "loading":
-                return text("chat.status_loading", seconds=seconds)
-            case "answering":
-                return text("chat.status_answering", tokens=session.tokens, seconds=seconds)
-            case "ready":
-                loaded = session.loaded
-                return text("chat.status_ready", device=loaded.device) if loaded else text("chat.status_gone")
-            case "failed":
-                return text("chat.status_failed")
-        return text("chat.status_empty")

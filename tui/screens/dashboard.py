@@ -45,6 +45,7 @@ class DashboardScreen(CockpitScreen):
         Binding("p", "pause", "dashboard.key_pause", id="dashboard.pause"),
         Binding("p", "go_on", "dashboard.key_go_on", id="dashboard.go_on"),
         Binding("c", "chat", "dashboard.key_chat", id="dashboard.chat"),
+        Binding("c", "score", "dashboard.key_score", id="dashboard.score"),
         Binding("R", "resume", "dashboard.key_resume", id="dashboard.resume"),
         Binding("r", "learning_rate", "dashboard.key_learning_rate", id="dashboard.learning_rate"),
         Binding("x", "stop", "dashboard.key_stop", id="dashboard.stop"),
@@ -376,3 +377,9 @@ class DashboardScreen(CockpitScreen):
         run = self.cockpit.current_run
         if run is not None:
             self.cockpit.open_chat(run=run.path)
+
+    def action_score(self) -> None:
+        """Let the newest checkpoint of a reward model score answers."""
+        run = self.cockpit.current_run
+        if run is not None:
+            self.cockpit.open_score(run=run.path)

@@ -49,8 +49,10 @@ class Controls:
             return self._screen.cockpit.current_run is None
         if action == "resume":
             return snapshot is not None and not snapshot.state.alive and snapshot.state.value != "finished"
-        if action == "chat":
-            return snapshot is not None and snapshot.checkpoints > 0
+        if action in ("chat", "score"):
+            if snapshot is None or not snapshot.checkpoints:
+                return False
+            return (action == "score") == (run_recipe.stage(snapshot.run.recipe_file) == "rm")
         return True
 
     # Commands

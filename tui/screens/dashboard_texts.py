@@ -165,12 +165,15 @@ def banner(snapshot: RunSnapshot | None) -> tuple[str, str]:
     """One line about how the run ended, or why it waits, with a mood: good, bad, calm; empty while it just runs."""
     if snapshot is None:
         return "", ""
-    state = snapshot.state.value
+    state, recipe = snapshot.state.value, snapshot.run.recipe_file
+    scores = run_recipe.stage(recipe) == "rm"
     if state == "finished":
-        trains = run_recipe.trains(snapshot.run.recipe_file)
-        return text("dashboard.banner_finished" if trains else "dashboard.banner_not_trained"), "good"
+        if not run_recipe.trains(recipe):
+            return text("dashboard.banner_not_trained"), "good"
+        return text("dashboard.banner_scores" if scores else "dashboard.banner_finished"), "good"
     if state == "stopped":
-        return text("dashboard.banner_stopped", step=snapshot.step), "calm"
+        key = "dashboard.banner_stopped_scores" if scores else "dashboard.banner_stopped"
+        return text(key, step=snapshot.step), "calm"
     if state == "failed":
         reason = end_text(snapshot.end) if snapshot.end is not None and snapshot.end.text else _message(snapshot)
         return text("dashboard.banner_failed", reason=_first_line(reason) or "?"), "bad"

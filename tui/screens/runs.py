@@ -31,6 +31,7 @@ class RunsScreen(CockpitScreen):
     CSS_PATH = "../theme/runs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "chat", "runs.key_chat", id="runs.chat"),
+        Binding("c", "score", "runs.key_score", id="runs.score"),
         Binding("R", "resume", "runs.key_resume", id="runs.resume"),
         Binding("x", "stop", "runs.key_stop", id="runs.stop"),
         Binding("D,delete", "delete", "runs.key_delete", id="runs.delete"),
@@ -109,6 +110,7 @@ class RunsScreen(CockpitScreen):
         wanted = (row.path, row.state, row.step // 10, row.checkpoints, row.message) if row is not None else ()
         if wanted != self._detailed:
             self._detailed = wanted
+            self.refresh_bindings()
             self._look_closely(verify=False)
 
     def _look_closely(self, *, verify: bool) -> None:
@@ -133,15 +135,31 @@ class RunsScreen(CockpitScreen):
         if row is not None:
             self.cockpit.open_run(row.path)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A reward model gives numbers, the others talk."""
+        if action in ("chat", "score"):
+            row = self.query_one(RunTable).current if self.is_mounted else None
+            return (action == "score") == (row is not None and row.facts.stage == "rm")
+        return True
+
     def action_chat(self) -> None:
         """Talk to its newest checkpoint."""
-        row = self.query_one(RunTable).current
-        if row is None:
-            return
-        if row.checkpoints:
+        row = self._row_with_checkpoint()
+        if row is not None:
             self.cockpit.open_chat(None, row.path)
-        else:
+
+    def action_score(self) -> None:
+        """Let its newest checkpoint score answers."""
+        row = self._row_with_checkpoint()
+        if row is not None:
+            self.cockpit.open_score(None, row.path)
+
+    def _row_with_checkpoint(self) -> RunRow | None:
+        row = self.query_one(RunTable).current
+        if row is not None and not row.checkpoints:
             self.notify(text("runs.nothing_to_chat", run=row.name), severity="warning", markup=False)
+            return None
+        return row
 
     def action_resume(self) -> None:
         """Let the trainer go on from the newest checkpoint."""

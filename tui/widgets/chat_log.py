@@ -20,12 +20,14 @@ from textual.strip import Strip
 
 from tui.themes import role_style
 
-Role = Literal["you", "tuned", "base", "note", "error"]
+Role = Literal["you", "tuned", "base", "best", "other", "note", "error"]
 
 _COLOURS: dict[Role, str] = {
     "you": "accent",
     "tuned": "success",
     "base": "primary",
+    "best": "success",
+    "other": "primary",
     "note": "muted",
     "error": "error",
 }
@@ -44,6 +46,10 @@ class Block:
     label: str
     text: str
     foot: str = ""
+    close: bool = False
+    """No empty line before it."""
+    most_lines: int = 0
+    """Its text is cut off after as many lines; 0: never."""
 
 
 @dataclass(frozen=True)
@@ -55,24 +61,34 @@ class _Line:
 
 
 class ChatLog(ScrollView, can_focus=True):
-    """All blocks of the conversation; stays at its end while it is there."""
+    """All blocks of the conversation; stays at its end while it is there, or where `show` says."""
 
     def __init__(self, **widget_arguments: Any) -> None:
         super().__init__(**widget_arguments)
         self._blocks: tuple[Block, ...] = ()
         self._lines: list[_Line] = []
         self._wrapped: dict[tuple[Block, int, int], list[_Line]] = {}
+        self._top: int | None = None
+        self._followed = 0
+        """The first line in view, while nobody has scrolled away from it."""
 
     @property
     def plain(self) -> str:
         """All that is shown, as text."""
         return "\n".join(self._plain_line(line) for line in self._lines)
 
-    def show(self, blocks: Sequence[Block]) -> None:
-        """Show these blocks; only lines that differ are painted again."""
-        if tuple(blocks) != self._blocks:
-            self._blocks = tuple(blocks)
+    def show(self, blocks: Sequence[Block], top: int | None = None) -> None:
+        """Show these blocks; only lines that differ are painted again. The end is in view, but rather the beginning of
+        block number `top` where not all from there fits.
+        """
+        if (tuple(blocks), top) != (self._blocks, self._top):
+            self._blocks, self._top = tuple(blocks), top
             self._lay_out()
+
+    def follow(self) -> None:
+        """Go back to where the newest blocks are in view, and stay with them."""
+        self._followed = self.scroll_offset.y
+        self._lay_out()
 
     def on_resize(self) -> None:
         """Wrap again for the new width."""
@@ -84,16 +100,18 @@ class ChatLog(ScrollView, can_focus=True):
         return max((cell_len(block.label) for block in self._blocks), default=0) + _LABEL_GAP
 
     def _lay_out(self) -> None:
-        at_end = self.is_vertical_scroll_end
+        follows = self.is_vertical_scroll_end or self.scroll_offset.y == self._followed
         width = self.scrollable_content_region.width or self.size.width
         label_width = self._label_width()
         keep: dict[tuple[Block, int, int], list[_Line]] = {}
         lines: list[_Line] = []
+        starts: list[int] = []
         for block in self._blocks:
             key = (block, width, label_width)
             keep[key] = self._wrapped.get(key) or self._wrap(block, width, label_width)
-            if lines:
+            if lines and not block.close:
                 lines.append(_Line("note", "", ""))
+            starts.append(len(lines))
             lines.extend(keep[key])
         self._wrapped = keep
         old, self._lines = self._lines, lines
@@ -101,8 +119,10 @@ class ChatLog(ScrollView, can_focus=True):
         first = next((at for at, pair in enumerate(zip(old, lines, strict=False)) if pair[0] != pair[1]), None)
         first = min(len(old), len(lines)) if first is None else first
         top = self.scroll_offset.y
-        if at_end:
-            self.scroll_end(animate=False, immediate=True, x_axis=False)
+        if follows:
+            end = self.max_scroll_y
+            self._followed = end if self._top is None else min(end, starts[self._top])
+            self.scroll_to(y=self._followed, animate=False, immediate=True)
         if self.scroll_offset.y != top:
             self.refresh()
         else:
@@ -115,7 +135,7 @@ class ChatLog(ScrollView, can_focus=True):
         if label_width == 0 and label:
             lines.append(_Line(block.role, label, ""))
             label = ""
-        for text in _wrapped_lines(block.text, room, self.app.console):
+        for text in _cut_off(_wrapped_lines(block.text, room, self.app.console), block.most_lines, room):
             lines.append(_Line(block.role, label, text))
             label = ""
         if block.foot:
@@ -174,3 +194,14 @@ def _wrapped_lines(text: str, width: int, console: Any) -> list[str]:
     for line in clean.split("\n"):
         found.extend(part.plain.rstrip() for part in Text(line).wrap(console, width))
     return found or [""]
+
+
+def _cut_off(lines: list[str], most: int, width: int) -> list[str]:
+    """The first lines, with a sign at the end that there are more."""
+    if not most or len(lines) <= most:
+        return lines
+    last = lines[most - 1]
+    return [
+        *lines[: most - 1],
+        (set_cell_size(last, width - 2).rstrip() if cell_len(last) > width - 2 else last) + " …",
+    ]

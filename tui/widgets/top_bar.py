@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tui.app import TrimtabApp
 
 SCREENS = ("setup", "dashboard", "runs", "chat", "presets", "data")
+TALK_NUMBER = 1 + SCREENS.index("chat")
+"""Where Chat stands, and in its place Score while a reward model is asked."""
 
 
 class TopBar(Widget):
@@ -51,13 +53,17 @@ class TopBar(Widget):
         segments = [Segment(" trimtab ", base + Style(bold=True))] if width >= 40 else []
         used = sum(segment.cell_length for segment in segments)
         self._tab_ends = []
-        for number, name in enumerate(SCREENS, start=1):
+        for number, name in enumerate(self._tabs(), start=1):
             label = f" {number} " if brief and name != self._area else f" {number} {text(f'common.screen_{name}')} "
             segments.append(Segment(label, active if name == self._area else muted))
             self._tab_ends.append((used, used + cell_len(label), name))
             used += cell_len(label)
         segments += self._run_segments(width - used, base)
         return Strip(segments).adjust_cell_length(width, base)
+
+    def _tabs(self) -> list[str]:
+        talk_mode = cast("TrimtabApp", self.app).talk_mode
+        return [talk_mode if name == "chat" else name for name in SCREENS]
 
     def _run_segments(self, room: int, base: Style) -> list[Segment]:
         app = cast("TrimtabApp", self.app)

@@ -73,7 +73,8 @@ def test_stop_ends_a_long_answer(worker: Worker, tiny_model: Path) -> None:
     ("request_", "reason"),
     [
         ({"do": "load", "model": "/nowhere/model"}, "the model folder does not exist"),
-        ({"do": "dance"}, "Expected load, generate, stop or quit"),
+        ({"do": "dance"}, "Expected load, generate, score, stop or quit"),
+        ({"do": "score"}, "no reward model is loaded"),
         ({"do": "generate"}, "KeyError"),
     ],
 )
