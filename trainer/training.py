@@ -71,7 +71,7 @@ def _train(session: RunSession, *, resume: bool) -> int:
     from trainer.engine.live import LiveControl, StopTraining
     from trainer.engine.memory import say_estimate, say_peak
     from trainer.engine.resume import checkpoint_to_resume, settings_journal
-    from trainer.engine.run_trainer import NotFinite
+    from trainer.engine.step_guard import NotFinite
 
     checkpoint = checkpoint_to_resume(session, recipe.train.resume_from_checkpoint, resume=resume)
     longest = None if data.stream is not None else max(data.train.lengths(), default=None)

@@ -31,21 +31,13 @@ from .predictions import Prediction
 from .samples import sample_answers
 from .schedules import schedule_settings
 from .session import RunSession
+from .step_guard import StepGuard
 from .throughput import ThroughputMeter
 from .token_counts import READ, REFUSED, CountingCollator, TokenMean, take_counts
 
-_BAD_STEPS_IN_A_ROW = 5
 _DISK_FULL_RETRY_SECONDS = 5.0
 # What an evaluation reports beside its figures.
 _NO_FIGURES = ("runtime", "_per_second", "epoch", "num_tokens")
-
-
-class NotFinite(Exception):
-    """Loss or gradients were not finite for several optimizer steps in a row; `said` tells it."""
-
-    def __init__(self, said: Words) -> None:
-        super().__init__(said.text)
-        self.said = said
 
 
 class RunTrainer:
@@ -80,8 +72,7 @@ class RunTrainer:
         self._train_weights: list[int] = []
         self._evaluation = TokenMean()
         self._micro_losses: list[torch.Tensor] = []
-        self._bad_steps = 0
-        self._bad_since_log = False
+        self._guard = StepGuard()
         self._ready = False
         self._boundary_step = -1
         if is_adalora(self.model):
@@ -164,14 +155,9 @@ class RunTrainer:
         loss = float(torch.stack(losses).sum())
         # With fp16, infinite gradients are the business of the loss scaler, which skips the step itself.
         norm_is_fine = norm is None or scaled or math.isfinite(float(norm))
-        if math.isfinite(loss) and norm_is_fine:
-            self._bad_steps = 0
-            return norm
-        self._bad_steps += 1
-        self._bad_since_log = True
         step = int(self.state.global_step) + 1
-        if self._bad_steps >= _BAD_STEPS_IN_A_ROW:
-            raise NotFinite(words("run_gave_up", count=self._bad_steps, step=step))
+        if self._guard.passes(math.isfinite(loss) and norm_is_fine, step):
+            return norm
         self.session.finding("warning", self._what_was_left_out(loss, step), step)
         # The wrapped optimizer steps only on a synchronising micro-batch: this leaves weights and moments untouched.
         self.accelerator.gradient_state._set_sync_gradients(False)
@@ -210,10 +196,10 @@ class RunTrainer:
             # Neither schedule nor best score has seen this evaluation: it is made up for after the resume.
             self._interrupted = True
             self.control.should_evaluate = self.control.should_save = False
-        if self._bad_since_log and self._globalstep_last_logged == step:
+        if self._guard.bad_since_log and self._globalstep_last_logged == step:
             # nan - nan is nan: without this, one bad step would hide all later losses.
             tr_loss.zero_()
-            self._bad_since_log = False
+            self._guard.bad_since_log = False
         self._save_the_best(step)
         self.live.at_boundary(self)
         over = step >= self.state.max_steps or self.control.should_training_stop
