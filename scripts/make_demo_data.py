@@ -28,7 +28,7 @@ from scripts.demo_prompts import OPEN_PROMPTS
 
 DATA_FOLDER = Path(__file__).resolve().parent.parent / "data"
 REPLAY_ROWS = 180
-JUDGED_ROWS = 360
+JUDGED_ROWS = 960
 TEXT_ROWS = 240
 SAMPLE_ROWS = 6
 
@@ -123,10 +123,10 @@ def demo_preference_rows() -> list[Row]:
 
 
 def demo_kto_rows() -> list[Row]:
-    """Single answers: of eight questions five have the better one."""
-    rows = list[Row]()
-    for place, one in enumerate(judged_questions(JUDGED_ROWS, seed=22)):
-        good = place // 6 % 8 < 5
+    """Single answers: the better or the worse one, as it falls."""
+    rng, rows = random.Random(24), list[Row]()
+    for one in judged_questions(JUDGED_ROWS, seed=22):
+        good = rng.random() < 0.5
         rows.append({"instruction": one.question, "output": one.better if good else one.worse, "kto_tag": good})
     return rows
 

@@ -1,4 +1,4 @@
-"""The loss curve of a run as an SVG picture, drawn from its events. Written by hand, so that it needs no package.
+"""Curves of a run as an SVG picture, drawn from its events. Written by hand, so that it needs no package.
 
 Not for the dashboard: that draws its own.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -21,9 +22,22 @@ _TICKS = 6
 # How much of the smoothed curve is the newest point, in a run of this many points: as LLaMA-Factory's picture, roughly.
 _SMOOTHING = 60
 _RAW, _SMOOTH, _EVALUATION = "#9db8d9", "#1f5fa8", "#d1661c"
+_COLOURS = (_SMOOTH, _EVALUATION, "#2f8f4e", "#8a4fa8")
 
 Points = list[tuple[float, float]]
 """Steps with values."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line in the picture, named at its top."""
+
+    name: str
+    points: Points
+    colour: str
+    width: int = 2
+    dotted: bool = False
+    """Each point is marked, as where there are few."""
 
 
 def write_loss_picture(run: RunDirectory) -> Path | None:
@@ -46,8 +60,31 @@ def write_loss_picture(run: RunDirectory) -> Path | None:
 
 def loss_svg(title: str, training: Points, evaluations: dict[str, Points]) -> str:
     """The picture: the loss as it was and smoothed, and each evaluation loss, over the steps."""
-    every = [*training, *(point for points in evaluations.values() for point in points)]
-    frame = _Frame(every)
+    curves = []
+    if training:
+        curves = [Curve("loss", training, _RAW, width=1), Curve("smoothed", _smoothed(training), _SMOOTH)]
+    for number, (name, points) in enumerate(evaluations.items()):
+        colour = _EVALUATION if number == 0 else f"hsl({(number * 77) % 360} 60% 40%)"
+        curves.append(Curve(name, points, colour, dotted=True))
+    return curves_svg(title, curves)
+
+
+def run_curves(run: RunDirectory, figures: Sequence[str]) -> list[Curve]:
+    """Figures of a run, for `curves_svg`: those of the steps smoothed, those of evaluations (`eval_...`) as points."""
+    reader = RunReader(run)
+    while not reader.complete:
+        reader.poll()
+    found = []
+    for number, name in enumerate(figures):
+        evaluated = name in reader.evaluations
+        points = _evaluated(reader, name) if evaluated else _smoothed(_points(reader, name))
+        found.append(Curve(name, points, _COLOURS[number % len(_COLOURS)], dotted=evaluated))
+    return found
+
+
+def curves_svg(title: str, curves: Sequence[Curve]) -> str:
+    """The picture: curves over the steps, their names above them."""
+    frame = _Frame([point for curve in curves for point in curve.points])
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" '
         f'viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif" font-size="13">',
@@ -55,18 +92,14 @@ def loss_svg(title: str, training: Points, evaluations: dict[str, Points]) -> st
         f'<text x="{_LEFT}" y="24" font-size="16">{escape(title)}</text>',
         *frame.axes(),
     ]
-    legend: list[tuple[str, str]] = []
-    if training:
-        parts += [frame.line(training, _RAW, 1), frame.line(_smoothed(training), _SMOOTH, 2)]
-        legend += [("loss", _RAW), ("smoothed", _SMOOTH)]
-    for number, (name, points) in enumerate(evaluations.items()):
-        colour = _EVALUATION if number == 0 else f"hsl({(number * 77) % 360} 60% 40%)"
-        parts += [frame.line(points, colour, 2), *(frame.dot(point, colour) for point in points[:200])]
-        legend.append((name, colour))
+    for curve in curves:
+        parts.append(frame.line(curve.points, curve.colour, curve.width))
+        if curve.dotted:
+            parts += [frame.dot(point, curve.colour) for point in curve.points[:200]]
     x = _WIDTH - _RIGHT
-    for name, colour in reversed(legend):
-        parts.append(f'<text x="{x}" y="24" text-anchor="end" fill="{colour}">{escape(name)}</text>')
-        x -= 9 * len(name) + 14
+    for curve in reversed(curves):
+        parts.append(f'<text x="{x}" y="24" text-anchor="end" fill="{curve.colour}">{escape(curve.name)}</text>')
+        x -= 9 * len(curve.name) + 14
     return "\n".join([*parts, "</svg>", ""])
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from trainer.config import Recipe
-from trainer.config.tables.preference import REFERENCE_FREE
 from trainer.data import PreparedData
 from trainer.run.messages import Say
 
@@ -58,10 +57,12 @@ class DpoTrainer(PreferenceTrainer):
     def _losses(self, scores: PairScores) -> torch.Tensor:
         table = self.table
         settings = LossSettings(table.pref_loss, table.pref_beta, table.dpo_label_smoothing, table.simpo_gamma)
-        with_bco = table.pref_bco_weight > 0 or table.pref_loss == "bco_pair"
+        with_bco = table.pref_bco_weight > 0 or "bco_pair" in table.losses
         if with_bco and self.model.training:
             self.shift.update(table.pref_beta * torch.cat((scores.chosen_ratio, scores.rejected_ratio)))
-        losses = pair_losses(scores, settings, self.shift.mean)
+        losses = torch.zeros_like(scores.chosen)
+        for loss, weight in zip(table.losses, table.loss_weights, strict=True):
+            losses = losses + weight * pair_losses(scores, replace(settings, pref_loss=loss), self.shift.mean)
         if table.pref_bco_weight > 0:
             weighted = table.pref_bco_weight * bco_losses(scores, table.pref_beta, self.shift.mean)
             losses = (losses + weighted) / (1 + table.pref_bco_weight)
@@ -76,16 +77,16 @@ class DpoTrainer(PreferenceTrainer):
         figures.add("rewards/accuracies", (chosen > rejected).float())
         for name, values in zip(("chosen", "rejected"), log_probabilities.chunk(2), strict=True):
             figures.add(f"logps/{name}", values)
-        if self.table.pref_loss == "orpo":
+        if "orpo" in self.table.losses:
             figures.add("log_odds_ratio", log_odds_ratio(scores))
-        if self.table.pref_loss in ("orpo", "sft") or self.table.pref_ftx:
+        if self.table.pref_ftx or not {"orpo", "sft"}.isdisjoint(self.table.losses):
             figures.add("nll_loss", -scores.chosen_mean)
 
     def _rewards(self, scores: PairScores) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the loss takes for the rewards of the better and the worse answers: of a loss without reference the
+        """What the loss takes for the rewards of the better and the worse answers: without reference the
         log-probabilities per token, else the log-ratios, times beta."""
         beta = self.table.pref_beta
-        if self.table.pref_loss in REFERENCE_FREE:
+        if not self.table.pairs_need_reference:
             return beta * scores.chosen_mean.detach(), beta * scores.rejected_mean.detach()
         return beta * scores.chosen_ratio.detach(), beta * scores.rejected_ratio.detach()
 
@@ -109,6 +110,6 @@ def build_dpo_trainer(
     trainer = build_on_answers(DpoTrainer, model, tokenizer, data, recipe, folder)
     trainer.table = recipe.preference
     trainer.shift = RewardShift()
-    if recipe.preference.pref_loss not in REFERENCE_FREE:
+    if recipe.preference.pairs_need_reference:
         give_reference(trainer, recipe, say)
     return trainer

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
+from dataclasses import fields
 from typing import get_args
 
 import pytest
 import torch
+from trl import DPOConfig
 
 from tests.trainer.stages.batches import LENGTHS, PAIRS, FixedLogits, pairs, token_log_probabilities
 from trainer.config import Recipe
@@ -107,7 +110,7 @@ def by_formula(loss: str, policy: Sums, reference: Sums) -> torch.Tensor:
     return over_batch(loss, all_pairs)
 
 
-def trainer_of(policy: FixedLogits, reference: FixedLogits, loss: PairLoss, **more: float) -> DpoTrainer:
+def trainer_of(policy: FixedLogits, reference: FixedLogits, loss: PairLoss, **more: object) -> DpoTrainer:
     """A trainer as far as its losses go."""
     values: dict[str, object] = {"pref_loss": loss, "pref_beta": BETA, "simpo_gamma": GAMMA, **more}
     if loss in SMOOTHED:
@@ -121,7 +124,7 @@ def trainer_of(policy: FixedLogits, reference: FixedLogits, loss: PairLoss, **mo
     return trainer
 
 
-def computed(loss: PairLoss, **more: float) -> tuple[torch.Tensor, torch.Tensor]:
+def computed(loss: PairLoss, **more: object) -> tuple[torch.Tensor, torch.Tensor]:
     """The loss of the batch as the trainer computes it, and its gradient."""
     policy, reference = FixedLogits(2), FixedLogits(7)
     value = trainer_of(policy, reference, loss, **more).row_losses(policy, pairs()).mean()
@@ -177,6 +180,30 @@ def test_bco_is_mixed_in_by_its_weight() -> None:
         return mixed / 1.5
 
     assert_same(computed("hinge", pref_bco_weight=0.5), expected(formula))
+
+
+def test_losses_are_added_by_their_weights() -> None:
+    weights = {"sigmoid": 0.8, "bco_pair": 0.2, "sft": 1.5}
+
+    def formula(policy: Sums, reference: Sums) -> torch.Tensor:
+        parts = [weight * by_formula(loss, policy, reference) for loss, weight in weights.items()]
+        return torch.stack(parts).sum()
+
+    mixed = computed("sigmoid", pref_loss_mix=["bco_pair", "sft"], pref_loss_weights=list(weights.values()))
+    assert_same(mixed, expected(formula))
+
+
+def test_a_mix_takes_a_reference_when_one_of_its_losses_does() -> None:
+    table = Recipe().preference
+    assert table.model_copy(update={"pref_loss": "sft", "pref_loss_mix": ["ipo"]}).pairs_need_reference
+    assert not table.model_copy(update={"pref_loss": "sft", "pref_loss_mix": ["simpo"]}).pairs_need_reference
+
+
+def test_every_loss_of_the_installed_trl_is_offered() -> None:
+    told = next(each for each in fields(DPOConfig) if each.name == "loss_type").metadata["help"]
+    theirs = set(re.findall(r"`'(\w+)'`", told))
+    assert len(theirs) > 10, "the help that lists them has changed"
+    assert theirs <= set(LOSSES)
 
 
 def test_the_tail_of_the_longer_answer_counts_less() -> None:

@@ -191,6 +191,11 @@ MESSAGES: dict[str, str] = {
     "loss_needs_label_smoothing": "pref_loss {loss} is made for labels that may be wrong: set dpo_label_smoothing to "
     "the share of them, for instance 0.1",
     "bco_weight_in_loss": "pref_bco_weight adds nothing that pref_loss {loss} could use: set it to 0",
+    "loss_unknown_in_mix": "pref_loss_mix names {name}, which is no loss over pairs: choose of {known}",
+    "loss_twice_in_mix": "pref_loss_mix adds {name}, which is there already: name each loss once and set its weight in "
+    "pref_loss_weights",
+    "loss_weights_count": "there are {weights} pref_loss_weights for {count} losses: give one for pref_loss and for "
+    "each of pref_loss_mix, or remove them",
     "kto_of_single_rows": "kto compares the answers of a batch, and per_device_train_batch_size = 1 leaves it one: set "
     "2 or more",
     "loss_of_single_rows": "pref_loss {loss} sorts the pairs of a batch; per_device_train_batch_size = 1 makes it "

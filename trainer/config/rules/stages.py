@@ -9,7 +9,7 @@ from trainer.config.form import WITH_REFERENCE
 from trainer.config.hardware import Hardware
 from trainer.config.recipe import Recipe
 from trainer.config.rules.base import Rule, error, warning
-from trainer.config.tables.preference import REFERENCE_FREE, SMOOTHED
+from trainer.config.tables.preference import PAIR_LOSSES, SMOOTHED
 
 _NEEDS_SMOOTHING = ("robust", "exo_pair")
 _SORTS_BATCH = ("aot", "aot_unpaired")
@@ -20,22 +20,41 @@ def preference_loss(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """Settings that belong to one preference loss."""
     if recipe.method.stage != "dpo":
         return
-    preference, loss = recipe.preference, recipe.preference.pref_loss
-    key = "preference.dpo_label_smoothing"
-    if preference.dpo_label_smoothing > 0 and loss not in SMOOTHED:
+    preference, losses = recipe.preference, recipe.preference.losses
+    loss, key = " + ".join(losses), "preference.dpo_label_smoothing"
+    if preference.dpo_label_smoothing > 0 and set(losses).isdisjoint(SMOOTHED):
         allowed = " or ".join(SMOOTHED)
         fields = (key, "preference.pref_loss")
         yield error("label_smoothing_without_its_loss", *fields, change={key: 0.0}, loss=loss, allowed=allowed)
-    if preference.dpo_label_smoothing == 0 and loss in _NEEDS_SMOOTHING:
-        yield error("loss_needs_label_smoothing", key, "preference.pref_loss", change={key: 0.1}, loss=loss)
-    if preference.pref_bco_weight > 0 and loss in (*REFERENCE_FREE, "bco_pair"):
+    for one in losses:
+        if preference.dpo_label_smoothing == 0 and one in _NEEDS_SMOOTHING:
+            yield error("loss_needs_label_smoothing", key, "preference.pref_loss", change={key: 0.1}, loss=one)
+    if preference.pref_bco_weight > 0 and (not preference.pairs_need_reference or "bco_pair" in losses):
         key = "preference.pref_bco_weight"
         yield error("bco_weight_in_loss", key, "preference.pref_loss", change={key: 0.0}, loss=loss)
     # The default says nothing about what the user wants.
-    if preference.simpo_gamma != type(preference).model_fields["simpo_gamma"].default and loss != "simpo":
+    if preference.simpo_gamma != type(preference).model_fields["simpo_gamma"].default and "simpo" not in losses:
         key = "preference.simpo_gamma"
         change: dict[str, object] = {"preference.pref_loss": "simpo"}
         yield error("simpo_gamma_without_simpo", key, "preference.pref_loss", change=change, loss=loss)
+
+
+def mixed_losses(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Losses that are added up: each one there is, once, with its weight."""
+    if recipe.method.stage != "dpo":
+        return
+    preference, key = recipe.preference, "preference.pref_loss_mix"
+    for place, name in enumerate(preference.pref_loss_mix):
+        change: dict[str, object] = {key: [one for at, one in enumerate(preference.pref_loss_mix) if at != place]}
+        if name not in PAIR_LOSSES:
+            yield error("loss_unknown_in_mix", key, change=change, name=name, known=", ".join(PAIR_LOSSES))
+        elif name in preference.losses[: place + 1]:
+            yield error("loss_twice_in_mix", key, "preference.pref_loss", change=change, name=name)
+    weights, count = preference.pref_loss_weights, len(preference.losses)
+    if weights and len(weights) != count:
+        key = "preference.pref_loss_weights"
+        fields, counts = (key, "preference.pref_loss_mix"), {"weights": len(weights), "count": count}
+        yield error("loss_weights_count", *fields, change={key: []}, **counts)
 
 
 def single_rows(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -45,9 +64,9 @@ def single_rows(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
         return
     if stage == "kto":
         yield warning("kto_of_single_rows", key, "method.stage", change={key: 2})
-    loss = recipe.preference.pref_loss
-    if stage == "dpo" and loss in _SORTS_BATCH:
-        yield error("loss_of_single_rows", key, "preference.pref_loss", change={key: 2}, loss=loss)
+    for loss in recipe.preference.losses:
+        if stage == "dpo" and loss in _SORTS_BATCH:
+            yield error("loss_of_single_rows", key, "preference.pref_loss", change={key: 2}, loss=loss)
 
 
 def kto_weights(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -76,12 +95,12 @@ def reference_model(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     parts = [
         name for name in ("ref_model_adapters", "ref_model_quantization_bit") if recipe.value(f"preference.{name}")
     ]
-    if recipe.method.stage == "dpo" and preference.pref_loss in REFERENCE_FREE:
+    if recipe.method.stage == "dpo" and not preference.pairs_need_reference:
         own = [name for name in ("ref_model", "precompute_ref_log_probs") if recipe.value(f"preference.{name}")]
         for name in [*own, *parts]:
             fields = (f"preference.{name}", "preference.pref_loss")
             change: dict[str, object] = {fields[0]: None}
-            yield error("reference_not_needed", *fields, change=change, name=name, loss=preference.pref_loss)
+            yield error("reference_not_needed", *fields, change=change, name=name, loss=" + ".join(preference.losses))
     elif not preference.ref_model:
         for name in parts:
             key = f"preference.{name}"
@@ -102,6 +121,7 @@ def export(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
 
 STAGE_RULES: tuple[Rule, ...] = (
     preference_loss,
+    mixed_losses,
     single_rows,
     kto_weights,
     streaming,

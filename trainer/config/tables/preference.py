@@ -1,12 +1,12 @@
 """`[preference]`: learning from better and worse answers. The stage itself is chosen in `[method]`."""
 # ruff: noqa: RUF012 - pydantic copies defaults; ruff does not see that a Table is one of its models.
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, cast, get_args
 
 from pydantic import Field
 
 from trainer.config.form import IN_DPO, IN_KTO, IN_PREFERENCE, WITH_REFERENCE, Condition, Form
-from trainer.config.tables.base import Table, TextList
+from trainer.config.tables.base import NumberList, Table, TextList
 
 PairLoss = Literal[
     "sigmoid",
@@ -28,6 +28,7 @@ PairLoss = Literal[
     "sigmoid_norm",
     "sft",
 ]
+PAIR_LOSSES: tuple[PairLoss, ...] = get_args(PairLoss)
 REFERENCE_FREE: tuple[PairLoss, ...] = ("orpo", "simpo", "sft")
 """Losses that take no reference model."""
 SMOOTHED: tuple[PairLoss, ...] = ("sigmoid", "robust", "exo_pair", "aot", "aot_unpaired")
@@ -46,6 +47,13 @@ class PreferenceTable(Table):
     pref_loss: Annotated[PairLoss, Form("basic", when=(IN_DPO,))] = "sigmoid"
     """The loss over pairs: `sigmoid` is DPO as published; `orpo`, `simpo` and `sft` take no reference model. What each
     computes stands in docs/stages.md."""
+
+    pref_loss_mix: Annotated[TextList, Form("expert", when=(IN_DPO,))] = []
+    """More losses over pairs, by the names of `pref_loss`, added to it: `pref_loss` sigmoid with bco_pair, sft and the
+    weights 0.8, 0.2, 1 is MPO."""
+
+    pref_loss_weights: Annotated[NumberList, Form("expert", when=(IN_DPO,))] = []
+    """A weight for `pref_loss` and then for each of `pref_loss_mix`, in their order. Empty: 1 each."""
 
     pref_beta: Annotated[float, Field(gt=0), Form("basic", when=(IN_PREFERENCE,))] = 0.1
     """How strongly the model is held near the reference: small moves far, large stays close."""
@@ -86,3 +94,18 @@ class PreferenceTable(Table):
     precompute_ref_log_probs: Annotated[bool, Form("advanced", when=(IN_PREFERENCE,))] = False
     """Ask the reference for all its log-probabilities before the training and forget it: saves its memory, and its time
     from the second epoch on."""
+
+    @property
+    def losses(self) -> tuple[PairLoss, ...]:
+        """All losses over pairs that are added up; the rules have seen to their names."""
+        return (self.pref_loss, *cast(tuple[PairLoss, ...], tuple(self.pref_loss_mix)))
+
+    @property
+    def loss_weights(self) -> tuple[float, ...]:
+        """The weight of each of them."""
+        return tuple(self.pref_loss_weights) or (1.0,) * len(self.losses)
+
+    @property
+    def pairs_need_reference(self) -> bool:
+        """Whether one of them takes a reference model."""
+        return any(loss not in REFERENCE_FREE for loss in self.losses)

@@ -50,8 +50,8 @@ class PpoTable(Table):
     """Weight of the KL penalty at the start; it then adapts towards `ppo_target`."""
 
     ppo_kl_horizon: Annotated[int, Field(ge=1), Form("expert", unit="answers", when=(IN_PPO,))] = 10000
-    """How slowly the weight of the KL penalty adapts: over so many answers it can change about threefold at most each
-    few times over."""
+    """How slowly the weight of the KL penalty adapts: over so many answers it rises or falls by about a fifth at
+    most."""
 
     ppo_clip: Annotated[float, Field(gt=0), Form("expert", when=(IN_PPO,))] = 0.2
     """How far the probability of a token may move on one buffer before it stops to count, as a ratio around 1; of

@@ -14,7 +14,6 @@ from torch.utils.checkpoint import checkpoint
 
 from trainer.config import Recipe
 from trainer.config.form import ADAPTER_METHODS
-from trainer.config.tables.preference import REFERENCE_FREE
 
 PREFERENCE = ("dpo", "kto")
 """Stages that learn from the probabilities of whole answers."""
@@ -70,7 +69,7 @@ def keeps_reference(recipe: Recipe) -> bool:
     if method.stage in PREFERENCE and preference.precompute_ref_log_probs:
         return False
     if method.stage == "dpo":
-        return preference.pref_loss not in REFERENCE_FREE
+        return preference.pairs_need_reference
     return method.stage in WITH_ANSWERS
 
 

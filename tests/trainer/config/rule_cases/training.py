@@ -24,6 +24,25 @@ TRAINING_CASES: tuple[Case, ...] = (
         preference__pref_bco_weight=0.2,
     ),
     case(
+        "loss_unknown_in_mix",
+        "pref_loss_mix names dpo, which is no loss over pairs",
+        method__stage="dpo",
+        preference__pref_loss_mix=["sft", "dpo"],
+    ),
+    case(
+        "loss_twice_in_mix",
+        "pref_loss_mix adds sft, which is there already",
+        method__stage="dpo",
+        preference__pref_loss_mix=["sft", "sft"],
+    ),
+    case(
+        "loss_weights_count",
+        "there are 2 pref_loss_weights for 3 losses",
+        method__stage="dpo",
+        preference__pref_loss_mix=["bco_pair", "sft"],
+        preference__pref_loss_weights=[0.8, 0.2],
+    ),
+    case(
         "kto_of_single_rows",
         "kto compares the answers of a batch",
         method__stage="kto",
