@@ -12,7 +12,8 @@ from tests.code_model import CONFIGURATION, MODELING
 from tests.trainer.data.conftest import write_safetensors
 from tests.tui.cockpit_world import speaking, until
 from tests.tui.test_setup import found_nothing, setup_open, shown, type_text
-from trainer.config import Finding
+from trainer.config import Finding, Recipe
+from trainer.data.python_file import reward_file_finding
 from trainer.data.remote_code import has_consent, model_code
 from trainer.run import create_run
 from tui.forms.model_choices import find_models
@@ -147,6 +148,34 @@ async def test_what_belonged_to_the_other_model_is_offered_to_go() -> None:
         assert setup.model.value(MODEL) == "microsoft/phi-4"
         assert setup.model.value("data.template") is None
         assert setup.model.value("model.model_revision") == "main"
+
+
+async def test_a_file_of_rewards_is_shown_and_agreed_to(own_world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = own_world / "mine.py"
+    file.write_text("def reward(prompt, answer, expected):\n    return len(answer)\n")
+    reward = {"reward.reward_funcs": ["python"], "reward.reward_file": str(file)}
+    recipe = Recipe().with_values({"method.stage": "grpo", **reward})
+    told = reward_file_finding(recipe)
+    assert told is not None
+    found_nothing(monkeypatch, told)
+    monkeypatch.setattr("tui.screens.setup.PREFLIGHT_DELAY", 0.01)
+    async with setup_open((80, 24)) as (setup, pilot):
+        setup.form.take({"method.stage": "grpo", **reward})
+        await until(pilot, lambda: any(found.id == "reward_file_unknown" for found in setup.model.findings))
+        await pilot.press("t")
+        await until(pilot, lambda: isinstance(pilot.app.screen, CodeConsent))
+        await pilot.pause()
+        assert "    return len(answer)" in shown(pilot)
+        found_nothing(monkeypatch)
+        await pilot.press("y")
+        await pilot.pause()
+        assert reward_file_finding(recipe) is None
+        assert setup.model.value("model.trust_remote_code") is False
+        await until(pilot, lambda: not setup.check_action("trust", ()))
+    file.write_text("def reward(*_):\n    return 2\n")
+    changed = reward_file_finding(recipe)
+    assert changed is not None
+    assert changed.id == "reward_file_changed"
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])

@@ -37,6 +37,11 @@ FINDING_TEXTS: dict[str, str] = {
     "needed: set trust_remote_code = false, or look at it with `trimtab trust {model}`",
     "model_code_elsewhere": "{model} takes code from another repository ({place}), which is not fetched: copy that "
     "code into a folder with the model, and take it out of its auto_map",
+    "reward_file_unusable": "{problem}",
+    "reward_file_unknown": "{file} would be run, which can do all that you can do, and is not without your consent: "
+    "look at it with `trimtab trust {file}`",
+    "reward_file_changed": "{file} is not the one that you agreed to before: look at it again with "
+    "`trimtab trust {file}`",
     "model_large_for_memory": "{model} has {billions} billion parameters: its weights alone need about {needed} GB, "
     "and this machine has {memory} GB of memory and no GPU; choose a smaller model or a machine with a GPU",
     "model_slow_on_processor": "{model} has {billions} billion parameters and there is no GPU: training on the CPU "

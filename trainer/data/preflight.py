@@ -22,6 +22,7 @@ from trainer.data.model_quantization import stored_quantization_findings
 from trainer.data.model_size import large_for_processor
 from trainer.data.pipeline import PipelineOptions
 from trainer.data.prepare import recipe_tokenizer
+from trainer.data.python_file import reward_file_finding
 from trainer.data.registry import split_names
 from trainer.data.remote_code import code_finding
 from trainer.data.templates import named_template
@@ -45,6 +46,8 @@ def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5)
     if tokenizer is not None:
         findings += stored_quantization_findings(recipe, tokenizer.folder)
         findings += unknown_parts(recipe, tokenizer.folder)
+    if (of_file := reward_file_finding(recipe)) is not None:
+        findings.append(of_file)
     if not Hardware.detect().cuda:
         findings += large_for_processor(recipe)
     options = PipelineOptions.of(recipe, limit_rows=limit_rows).for_check(seconds)

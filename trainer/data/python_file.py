@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from trainer.data.remote_code import CodeFile, ModelCode, has_consent
+from trainer.config import Finding, Recipe
+from trainer.config.form import IN_ANSWERING
+from trainer.data.findings import finding
+from trainer.data.remote_code import CodeFile, ModelCode, agreed_before, has_consent
 from trainer.errors import UserError
 
 
-def python_file(file: Path) -> ModelCode:
-    """A single file, as what is agreed to.
+def python_file(file: Path) -> tuple[ModelCode, bytes]:
+    """A single file as what is agreed to, and its content.
 
     Raises:
         UserError: when it cannot be read.
     """
-    return _described(file, _content(file))
+    content = _content(file)
+    return _described(file, content), content
 
 
 def agreed_content(file: Path, *, field: str) -> bytes:
@@ -33,6 +37,33 @@ def agreed_content(file: Path, *, field: str) -> bytes:
             hint=f"Look at it and agree: `trimtab trust {file}`",
         )
     return content
+
+
+def reward_file_finding(recipe: Recipe) -> Finding | None:
+    """What stands against running the recipe's file of rewards; None when nothing does, or none would be run."""
+    table, key = recipe.reward, "reward.reward_file"
+    if recipe.method.stage not in IN_ANSWERING.values or "python" not in table.reward_funcs or not table.reward_file:
+        return None
+    file = Path(table.reward_file).expanduser()
+    try:
+        content = _content(file)
+        _check_form(content, file)
+    except UserError as error:
+        return finding("reward_file_unusable", "error", key, problem=str(error))
+    if has_consent(_described(file, content)):
+        return None
+    kind = "reward_file_changed" if agreed_before(table.reward_file, file) else "reward_file_unknown"
+    return finding(kind, "error", key, file=table.reward_file)
+
+
+def _check_form(content: bytes, file: Path) -> None:
+    """Raises: UserError when this is no Python. Nothing of it is run."""
+    try:
+        compile(content, str(file), "exec")
+    except SyntaxError as error:
+        raise UserError(f"this is no Python: {error.msg}", file=file, line=error.lineno) from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise UserError(f"this is no Python: {error}", file=file) from error
 
 
 def _content(file: Path) -> bytes:

@@ -100,7 +100,7 @@ def code_finding(folder: Path, *, name: str, trust: bool | None) -> Finding | No
         change = {"model.trust_remote_code": True}
         return finding("model_code_off", "error", *fields, change=change, model=name, count=count)
     if code.is_needed:
-        kind = "model_code_changed" if _agreed_before(name, folder) else "model_code_unknown"
+        kind = "model_code_changed" if agreed_before(name, folder) else "model_code_unknown"
         return finding(kind, "error", *fields, model=name, count=count)
     change = {"model.trust_remote_code": False}
     return finding("model_code_not_needed", "error", *fields, change=change, model=name, count=count)
@@ -135,8 +135,9 @@ def consents_file() -> Path:
     return data_folder() / "trusted-code.json"
 
 
-def _agreed_before(name: str, folder: Path) -> bool:
-    return any(consent.get("model") in (name, str(folder.resolve())) for consent in _consents())
+def agreed_before(name: str, place: Path) -> bool:
+    """Whether the user has agreed to other code of that name, or at that place."""
+    return any(consent.get("model") in (name, str(place.resolve())) for consent in _consents())
 
 
 def _consents() -> list[dict[str, Any]]:

@@ -97,7 +97,8 @@ class GroupTrainer(RolloutTrainer):
     def losses(self, model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """The losses of tokens or answers, summed."""
         table, scores = self.table, self.policy_scores(model, inputs)
-        mask, new, old = scores.is_answer, scores.tokens, inputs["old"]
+        mask, new = scores.is_answer, scores.tokens
+        old = new.detach() if self.is_on_policy else inputs["old"]
         low, high = clip_range(table)
         if self.is_rloo:
             outside = clipped_share((new.detach() * mask).sum(1), (old * mask).sum(1), low, high)

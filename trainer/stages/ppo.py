@@ -26,6 +26,7 @@ from .ppo_formulas import (
     RunningSpread,
     advantages,
     clipped_share,
+    explained_share,
     policy_losses,
     token_rewards,
     value_losses,
@@ -70,14 +71,17 @@ class PpoTrainer(RolloutTrainer):
         gained = advantages(rewards, tensors["values"], mask, table.ppo_gamma, table.ppo_lambda)
         self.figures.add("kl_coef", torch.tensor([self.penalty.weight]))
         self.penalty.update(float((log_ratio * mask).sum(1).mean()), len(scores))
-        return {"advantages": whitened(gained, mask), "returns": (gained + tensors["values"]) * mask}
+        returns = gained + tensors["values"]
+        self.figures.add("value_explained", explained_share(tensors["values"][mask], returns[mask]))
+        return {"advantages": whitened(gained, mask), "returns": returns * mask}
 
     def losses(self, model: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Policy and value losses of the tokens, summed."""
         table = self.table
         scores, values = self._with_values(model, inputs)
         mask = scores.is_answer
-        new, old = scores.tokens[mask], inputs["old"][mask]
+        new = scores.tokens[mask]
+        old = new.detach() if self.is_on_policy else inputs["old"][mask]
         policy = policy_losses(new, old, inputs["advantages"][mask], table.ppo_clip, table.ppo_clip)
         value = value_losses(values[mask], inputs["values"][mask], inputs["returns"][mask], table.ppo_clip)
         figures = self.figures

@@ -75,6 +75,15 @@ def value_losses(new: torch.Tensor, old: torch.Tensor, returns: torch.Tensor, cl
     return 0.5 * torch.max((new - returns) ** 2, (near - returns) ** 2)
 
 
+def explained_share(values: torch.Tensor, returns: torch.Tensor) -> torch.Tensor:
+    """How much of the variance of the returns the values foretell, (1,): 1 all, 0 none, below 0 they mislead; nothing,
+    (0,), where all returns are the same.
+    """
+    variance = returns.var(correction=0)
+    share = 1 - (returns - values).var(correction=0) / variance
+    return share[None] if variance > 0 else share.new_zeros(0)
+
+
 @dataclass
 class AdaptiveKl:
     """The weight of the KL penalty, which goes up while the policy is too far away, and down while it is too near

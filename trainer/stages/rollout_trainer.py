@@ -106,6 +106,15 @@ class RolloutTrainer(RunTrainer, Trainer):
         self._shown_at = -1
         self._boundary: RandomState | None = None
 
+    @property
+    def is_on_policy(self) -> bool:
+        """Whether each buffer is learned from in one step, so that nothing moves between the draw and the learning.
+
+        The ratio of both probabilities is 1 then by itself, and is not computed from numbers that rounding, other
+        batches and dropout have moved: over a long answer that would add up.
+        """
+        return self.buffer_steps == self.buffer_epochs == 1
+
     def learned_from(self, tensors: Mapping[str, torch.Tensor], scores: torch.Tensor) -> dict[str, torch.Tensor]:
         """What the stage learns from answers, each (rows, length - 1) float32, beside `tensors`.
 

@@ -20,7 +20,8 @@ def trust(arguments: Namespace) -> int:
     """Show the files and where they are asked for; ask on a terminal; remember the answer by their content."""
     name, revision, hub = arguments.model, arguments.revision, checked_hub(arguments.hub)
     if name.endswith(".py"):
-        return _agree(arguments, python_file(Path(name).expanduser()), name)
+        file = Path(name).expanduser()
+        return _agree(arguments, python_file(file)[0], str(file.resolve()))
     on_hub = hub_model(name, hub=hub, revision=revision)
     folder = find_model_folder(name, cache_dir=arguments.cache_dir, revision=revision, hub=hub, download=True)
     code = model_code(folder)

@@ -1,9 +1,10 @@
-"""The dialogs of Setup about the model: choosing one, what should change with it, and the consent to its code."""
+"""The dialogs of Setup about the model: choosing one, what should change with it, and the consent to code."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from textual.app import App
 
@@ -18,6 +19,10 @@ from tui.locale import text
 from tui.widgets.base_model_picker import BaseModelPicker
 from tui.widgets.code_consent import CodeConsent
 from tui.widgets.confirmation import Confirmation
+from tui.widgets.wrapping import one_line
+
+if TYPE_CHECKING:
+    from trainer.data.remote_code import ModelCode
 
 MODEL = "model.model_name_or_path"
 
@@ -69,10 +74,28 @@ def _ask_to_follow(
     app.push_screen(Confirmation(text("setup.follow_title"), question), answered)
 
 
-def ask_consent(app: App[Any], recipe: Recipe, agreed: Callable[[], None]) -> None:
-    """Show the code of the recipe's model and remember a yes; `agreed` is called after one."""
+_ABOUT_MODEL = ("model_code_unknown", "model_code_changed", "model_code_not_needed")
+_ABOUT_FILE = ("reward_file_unknown", "reward_file_changed")
+
+
+def wants_consent(model: FormModel) -> bool:
+    """Whether a finding of now is about code that was not agreed to."""
+    return any(found.id in (*_ABOUT_MODEL, *_ABOUT_FILE) for found in model.findings)
+
+
+def ask_consent(app: App[Any], model: FormModel, agreed: Callable[[dict[str, object]], None]) -> None:
+    """Show the code that is to be run, that of the model first, and remember a yes; after one `agreed` gets the fields
+    that change.
+    """
+    if any(found.id in _ABOUT_MODEL for found in model.findings):
+        _ask_about_model(app, model.recipe, lambda: agreed({"model.trust_remote_code": True}))
+    else:
+        _ask_about_file(app, str(model.recipe.reward.reward_file), lambda: agreed({}))
+
+
+def _ask_about_model(app: App[Any], recipe: Recipe, agreed: Callable[[], None]) -> None:
     from trainer.data.model_folder import find_model_folder
-    from trainer.data.remote_code import ModelCode, give_consent, model_code
+    from trainer.data.remote_code import model_code
 
     table = recipe.model
     name = str(table.model_name_or_path)
@@ -93,24 +116,40 @@ def ask_consent(app: App[Any], recipe: Recipe, agreed: Callable[[], None]) -> No
             place = ", ".join(code.elsewhere)
             app.notify(text("setup.trust_elsewhere", place=place), severity="error", markup=False)
         else:
-            app.push_screen(CodeConsent(code, name), lambda yes: answered(code, yes))
+            address = hub_model(name, hub=table.model_hub, revision=table.model_revision)
+            words = text("setup.trust_files", model=one_line(name))
+            dialog = CodeConsent(code, words, code.named_in)
+            _ask(app, dialog, code, str(address or code.folder.resolve()), agreed)
 
-    def answered(code: ModelCode, yes: bool | None) -> None:
+    read_in_background(app, read, show)
+
+
+def _ask_about_file(app: App[Any], name: str, agreed: Callable[[], None]) -> None:
+    from trainer.data.python_file import python_file
+
+    file = Path(name).expanduser()
+    try:
+        code, content = python_file(file)
+    except UserError as error:
+        app.notify(str(error), severity="error", markup=False)
+        return
+    words = text("setup.trust_reward_file", file=one_line(name))
+    dialog = CodeConsent(code, words, content.decode("utf-8", errors="replace").expandtabs(4).splitlines())
+    _ask(app, dialog, code, str(file.resolve()), agreed)
+
+
+def _ask(app: App[Any], dialog: CodeConsent, code: ModelCode, kept_as: str, agreed: Callable[[], None]) -> None:
+    from trainer.data.remote_code import give_consent
+
+    def answered(yes: bool | None) -> None:
         if not yes:
             return
-        address = hub_model(name, hub=table.model_hub, revision=table.model_revision)
         try:
-            give_consent(code, str(address or code.folder.resolve()))
+            give_consent(code, kept_as)
         except UserError as error:
             app.notify(str(error), severity="error", markup=False)
             return
         app.notify(text("setup.trust_given"))
         agreed()
 
-    read_in_background(app, read, show)
-
-
-def wants_consent(model: FormModel) -> bool:
-    """Whether a finding of now is about code that was not agreed to."""
-    asking = ("model_code_unknown", "model_code_changed", "model_code_not_needed")
-    return any(found.id in asking for found in model.findings)
+    app.push_screen(dialog, answered)

@@ -173,13 +173,13 @@ class ReviewScreen(CockpitScreen):
         self._look_again()
 
     def action_trust(self) -> None:
-        """Look at the code of the model, and agree to it."""
+        """Look at the code that is to be run, and agree to it."""
 
-        def agreed() -> None:
-            self.model.set("model.trust_remote_code", True)
+        def agreed(change: dict[str, object]) -> None:
+            self.model.set_many(change)
             self._look_again()
 
-        ask_consent(self.app, self.model.recipe, agreed)
+        ask_consent(self.app, self.model, agreed)
 
     def _look_again(self) -> None:
         self._checking = True

@@ -351,14 +351,14 @@ class SetupScreen(CockpitScreen):
         return key == MODEL
 
     def action_trust(self) -> None:
-        """Look at the code of the model, and agree to it."""
+        """Look at the code that is to be run, and agree to it."""
 
-        def agreed() -> None:
-            self.form.take({"model.trust_remote_code": True})
+        def agreed(change: dict[str, object]) -> None:
+            self.form.take(change)
             self._preflight_of = None
             self._look_at_data()
 
-        ask_consent(self.app, self.model.recipe, agreed)
+        ask_consent(self.app, self.model, agreed)
 
     def _refresh_texts(self) -> None:
         model, form = self.model, self.form

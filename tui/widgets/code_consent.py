@@ -1,7 +1,8 @@
-"""The dialog that shows the code of a model and asks whether it may run. It runs nothing and writes nothing down."""
+"""The dialog that shows code and asks whether it may run. It runs nothing and writes nothing down."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -25,15 +26,15 @@ class CodeConsent(ModalScreen[bool]):
         Binding("up,k", "scroll(-1)", "common.key_scroll_up", show=False, id="consent.up"),
     ]
 
-    def __init__(self, code: ModelCode, name: str) -> None:
+    def __init__(self, code: ModelCode, words: str, more: Sequence[str]) -> None:
+        """`words` say whose code it is; `more` are the lines below its files."""
         super().__init__()
-        self._code = code
-        self._model = name
+        self._code, self._words, self._more = code, words, more
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = text("setup.trust_title")
-            yield Label(text("setup.trust_files", model=one_line(self._model)), markup=False)
+            yield Label(self._words, markup=False)
             with VerticalScroll(id="consent-files"):
                 yield Static("\n".join(self._lines()), markup=False)
             yield Label(text("setup.trust_folder", folder=one_line(str(self._code.folder.resolve()))), markup=False)
@@ -47,7 +48,7 @@ class CodeConsent(ModalScreen[bool]):
         files = [
             f"{one_line(file.name).ljust(width)}  {file.size:>9,}  {file.sha256[:12]}" for file in self._code.files
         ]
-        return [*files, "", *map(one_line, self._code.named_in)]
+        return [*files, "", *map(one_line, self._more)]
 
     def action_scroll(self, lines: int) -> None:
         """Some lines down or up."""

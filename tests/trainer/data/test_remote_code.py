@@ -9,7 +9,9 @@ import pytest
 
 from tests.code_model import CONFIGURATION, MODELING
 from tests.trainer.data.conftest import MakeModel, MakeRecipe, dialogue
+from trainer.config import Recipe
 from trainer.data import preflight
+from trainer.data.python_file import python_file
 from trainer.data.remote_code import (
     code_finding,
     consents_file,
@@ -112,6 +114,31 @@ def test_a_consent_can_be_withdrawn(folder: Path) -> None:
     assert withdraw_consent(code)
     assert not withdraw_consent(code)
     assert not has_consent(code)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("def reward(*_): return 1", "reward_file_unknown"),
+        ("def reward(", "mine.py:1: this is no Python"),
+        ("\0", "this is no Python"),
+        (None, "the file cannot be read"),
+    ],
+)
+def test_a_check_tells_of_a_file_of_rewards(tmp_path: Path, content: str | None, told: str) -> None:
+    file = tmp_path / "mine.py"
+    if content is not None:
+        file.write_text(content)
+    reward = {"reward.reward_funcs": ["python"], "reward.reward_file": str(file)}
+    findings = preflight(Recipe().with_values({"method.stage": "grpo", **reward}))
+    (found,) = [each for each in findings if each.fields == ("reward.reward_file",)]
+    assert found.severity == "error"
+    assert told in (found.id, found.text) or told in found.text
+    if told == "reward_file_unknown":
+        give_consent(python_file(file)[0], "elsewhere")
+    elsewhere = Recipe().with_values({"method.stage": "sft", **reward})
+    for recipe in (elsewhere, *([Recipe().with_values({"method.stage": "ppo", **reward})] if found.id == told else [])):
+        assert not any("reward_file" in each.id for each in preflight(recipe))
 
 
 def test_a_damaged_list_of_consents_gives_none(folder: Path) -> None:

@@ -204,7 +204,7 @@ def test_a_file_of_the_users_gives_the_reward_after_consent(
     home = {"XDG_DATA_HOME": str(tmp_path / "data-home")}
     assert runs.train(run, **home) == 1
     assert "trimtab trust" in events_of(run, "end")[0].text
-    give_consent(python_file(file), str(file))
+    give_consent(python_file(file)[0], str(file))
     run = answering(stage_run, "grpo", name="agreed", reward=reward, train={"max_steps": 1})
     assert runs.train(run, **home) == 0, log_of(run)
     for sample in events_of(run, "sample"):
@@ -214,7 +214,7 @@ def test_a_file_of_the_users_gives_the_reward_after_consent(
     file.write_text("calls = []\ndef reward(*_):\n    calls.append(1)\n    return 1 / (0 if len(calls) > 8 else 1)\n")
     changed = answering(stage_run, "grpo", name="changed", reward=reward, train={"max_steps": 1})
     assert runs.train(changed, **home) == 1
-    give_consent(python_file(file), str(file))
+    give_consent(python_file(file)[0], str(file))
     failing = answering(stage_run, "grpo", name="failing", reward=reward)
     assert runs.train(failing, **home) == 1
     assert "reward() fails: ZeroDivisionError" in events_of(failing, "end")[0].text

@@ -34,7 +34,7 @@ def test_a_run_with_evaluation_learns_bit_for_bit_what_one_without_does(
 ) -> None:
     file, home = tmp_path / "dice.py", {"XDG_DATA_HOME": str(tmp_path / "data-home")}
     file.write_text("import random\ndef reward(*_):\n    return random.random()\n")
-    give_consent(python_file(file), str(file))
+    give_consent(python_file(file)[0], str(file))
     dice = {"reward_funcs": ["regex", "python"], "reward_weights": [1.0, 0.5], "reward_file": str(file)}
     evaluated = answering(stage_run, stage, method, reward=dice, **HELD)
     assert runs.train(evaluated, **home) == 0, log_of(evaluated)
@@ -66,7 +66,7 @@ def test_an_evaluation_that_is_stopped_is_made_up_for(runs: TrainingRuns, stage_
         "    if 'Held' in prompt and not mark.exists():\n        mark.write_text('')\n        time.sleep(2)\n"
         "    return float(len(answer))\n"
     )
-    give_consent(python_file(file), str(file))
+    give_consent(python_file(file)[0], str(file))
     tables: dict[str, Any] = {
         "reward": {"reward_funcs": ["python"], "reward_regex": None, "reward_file": str(file)},
         "data": {"eval_dataset": [str(rows)]},

@@ -174,6 +174,7 @@ MESSAGES: dict[str, str] = {
     "reward_service_address": "reward_model_type is api, but reward_model = {value} is no address: write http:// or "
     "https:// and where the service listens",
     "reward_function_unknown": "there is no reward function {name}: choose among {known}",
+    "reward_pattern": "{name} = {value} is no regular expression ({problem}): mend or remove it",
     "reward_setting_missing": "the reward function {name} needs {setting}: set it",
     "reward_setting_unused": "{setting} is set, but {name} is not among reward_funcs: add it",
     "reward_weights_count": "there are {weights} reward_weights for {count} reward_funcs: give each one or remove them",

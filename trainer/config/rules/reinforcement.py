@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from trainer.config.finding import Finding
@@ -58,6 +59,19 @@ def reward_functions(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
         yield error("reward_weights_count", *fields, change={"reward.reward_weights": []}, **counts)
 
 
+def reward_patterns(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """Patterns that can be searched for."""
+    if not _answers(recipe):
+        return
+    for name in ("reward_regex", "reward_format", "reward_answer_regex"):
+        key = f"reward.{name}"
+        pattern = recipe.value(key)
+        try:
+            re.compile(str(pattern or ""))
+        except re.error as problem:
+            yield error("reward_pattern", key, name=name, value=pattern, problem=str(problem))
+
+
 def drawn_answers(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     """Answers have to be drawn by the very probabilities that are learned."""
     if not _answers(recipe):
@@ -97,4 +111,4 @@ def loop(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
         yield error("length_groups_in_stage", key, "method.stage", change={key: False}, stage=stage)
 
 
-REINFORCEMENT_RULES: tuple[Rule, ...] = (rewards, reward_functions, drawn_answers, groups, loop)
+REINFORCEMENT_RULES: tuple[Rule, ...] = (rewards, reward_functions, reward_patterns, drawn_answers, groups, loop)

@@ -132,7 +132,7 @@ class RewardTable(Table):
 
     reward_file: Annotated[str | None, Form("basic")] = None
     """`python`: a file with a function `reward(prompt, answer, expected)` that returns a number. It runs only after you
-    have agreed to its content: `trimtab trust FILE`."""
+    have agreed to its content: `trimtab trust FILE`, or `t` in the form."""
 
     eval_greedy: Annotated[bool, Form("advanced")] = False
     """Evaluate the likeliest answers to the held-out prompts, always the same ones, as a user with a cool temperature

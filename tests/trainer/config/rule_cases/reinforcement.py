@@ -38,6 +38,13 @@ REINFORCEMENT_CASES: tuple[Case, ...] = (
         reward__reward_funcs=["regex"],
     ),
     case(
+        "reward_pattern",
+        "reward_regex = ( is no regular expression (missing ), unterminated subpattern at position 0): mend",
+        method__stage="grpo",
+        reward__reward_funcs=["regex"],
+        reward__reward_regex="(",
+    ),
+    case(
         "reward_setting_unused",
         "reward_file is set, but python is not among reward_funcs",
         method__stage="grpo",
