@@ -109,7 +109,8 @@ class Courses:
             "model_name_or_path": str(self.model()),
             "dataset": [str(self.rows(stage))],
             **_VALUES,
-            **_OF_STAGE.get(stage, _EVALUATED),
+            **_EVALUATED,
+            **_OF_STAGE.get(stage, {}),
             **values,
         }
         recipe = Recipe().with_values({parameter(name).key: value for name, value in given.items()})

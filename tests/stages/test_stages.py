@@ -48,7 +48,7 @@ CURVES = {
     "rm": {*_REWARDS, "margin", "accuracy"},
     "dpo": {*_REWARDS, *_LOG_PROBABILITIES, "rewards/margins", "rewards/accuracies"},
     "kto": {*_REWARDS, *_LOG_PROBABILITIES, "rewards/margins", "kl"},
-    "ppo": {*_ANSWERS, "kl_coef", "loss/policy", "loss/value"},
+    "ppo": {*_ANSWERS, "kl_coef", "loss/policy", "loss/value", "value_explained"},
     "grpo": {*_ANSWERS, "groups_of_one_mind"},
     "rloo": {*_ANSWERS, "groups_of_one_mind"},
 }
@@ -101,8 +101,10 @@ def test_a_stage_tells_its_own_curves(course: Course) -> None:
     assert set().union(*metrics) == _ALWAYS | curves
     if course.stage in ANSWERING:
         assert ["reward" in values for values in metrics] == [True, False] * 2
-        return
     evaluations = [event.values for event in events_of(course.whole.run, "evaluation")]
+    if course.stage in ANSWERING:
+        assert {f"eval_{name}" for name in _ANSWERS - {"entropy", "clipped"}} <= set(evaluations[-1])
+        return
     more = {"eval_perplexity"} if course.stage == "pt" else set()
     assert {f"eval_{name}" for name in curves} | {"eval_loss"} | more <= set(evaluations[-1])
     assert evaluations[-1]["eval_loss"] < evaluations[0]["eval_loss"]

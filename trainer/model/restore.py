@@ -26,10 +26,12 @@ def is_stored_as_it_is(model: Any, folder: Path) -> bool:
 def restore_adapters(model: Any, folder: Path) -> None:
     """Copy every adapter in `folder` into the one of its name on `model`.
 
-    PEFT's own loading would make 16-bit adapters float32.
+    Others, such as that of a reward model, stay as they are. PEFT's own loading would make 16-bit adapters float32.
     """
     for name in model.peft_config:
         place = folder if name == "default" else folder / name
+        if not place.is_dir():
+            continue
         set_peft_model_state_dict(model, load_peft_weights(str(place), device="cpu"), adapter_name=name)
 
 

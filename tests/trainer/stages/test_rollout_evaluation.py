@@ -103,7 +103,7 @@ def test_the_run_ends_early_with_the_best_rewarded_weights(runs: TrainingRuns, s
     assert len({values["eval_reward"] for _, values in evaluations_of(run)}) == 1
 
 
-def test_evaluate_now_and_evaluation_alone(runs: TrainingRuns, stage_run: MakeRun) -> None:
+def test_evaluate_now(runs: TrainingRuns, stage_run: MakeRun) -> None:
     steady = {"max_steps": 400, "save_steps": 1000, "logging_steps": 1}
     run = answering(stage_run, "rloo", data={**HELD["data"], "eval_on_each_dataset": True}, train=steady)
     process = runs.start(run)
@@ -118,10 +118,13 @@ def test_evaluate_now_and_evaluation_alone(runs: TrainingRuns, stage_run: MakeRu
     assert answer.text == f"eval_reward {values['eval_reward']:.4f}"
     of_the_set = next(name for name in values if name.endswith("-rows_reward"))
     assert values[of_the_set] == values["eval_reward"]
-    # The weights that were stopped, evaluated alone: by the checkpoint that the last command left.
-    alone = answering(stage_run, "rloo", name="alone", data=HELD["data"], train={"do_train": False, "do_eval": True})
-    assert runs.train(alone) == 0, log_of(alone)
-    assert events_of(alone, "end")[0].reason == "finished"
-    (step, values), *rest = evaluations_of(alone)
+
+
+@pytest.mark.parametrize(("stage", "method"), [("ppo", "full"), ("grpo", "lora"), ("rloo", "freeze")])
+def test_evaluation_without_training(runs: TrainingRuns, stage_run: MakeRun, stage: str, method: str) -> None:
+    run = answering(stage_run, stage, method, data=HELD["data"], train={"do_train": False, "do_eval": True})
+    assert runs.train(run) == 0, log_of(run)
+    assert events_of(run, "end")[0].reason == "finished"
+    (step, values), *rest = evaluations_of(run)
     assert (step, rest) == (0, [])
     assert values["eval_kl"] == pytest.approx(0, abs=1e-4)
