@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from trainer.run import RunState
-from trainer.run.pipeline import Pipeline, Standing
 from tui.locale import text
 from tui.localized import localized
+
+if TYPE_CHECKING:
+    from trainer.run.pipeline import Pipeline, Standing
 
 
 def state_text(state: RunState | None) -> str:

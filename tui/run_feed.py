@@ -16,6 +16,7 @@ from textual.message import Message
 
 from trainer.errors import UserError
 from tui.chart_painter import ChartPainter, PaintedChart, newest_step
+from tui.run_parts import PartOf, PartWatch
 from tui.widgets.chart_picture import ChartRequest
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class RunSnapshot:
     end: EndEvent | None = None
     checkpoints: int = 0
     log: tuple[str, ...] = ()
+    part: PartOf | None = None
+    """Where the run stands in its pipeline; None for a run that is no part."""
     charts: Mapping[str, PaintedChart] = field(default_factory=dict)
 
 
@@ -148,6 +151,7 @@ class _Follower:
         self.complete = False
         self._reader: RunReader = RunReader(run)
         self._painter = ChartPainter()
+        self._part = PartWatch(run)
         self._version = 0
         self._elapsed: tuple[int, float, float | None] = (-1, 0.0, None)
         self._machine: tuple[float, Telemetry | None] = (-_MACHINE_SECONDS, None)
@@ -189,6 +193,7 @@ class _Follower:
             end=reader.end,
             checkpoints=len(reader.checkpoint_events),
             log=tuple(reader.log_tail(_LOG_LINES)) if want_log else (),
+            part=self._part.look(),
             charts=self._painter.paint(requests, reader, self._version, total),
         )
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import time
 import tomllib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from trainer.config import Change, Hardware, Preset, load_preset, resolve
+from trainer.config.pipeline import Part
 from trainer.errors import UserError
 from trainer.run import (
     Checkpoint,
@@ -23,8 +25,8 @@ from trainer.run import (
     Status,
     damaged_checkpoints,
     list_checkpoints,
-    list_runs,
 )
+from trainer.run.pipeline import Pipeline, Standing, list_all
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,8 @@ class RunRow:
 
     path: Path
     name: str
-    state: RunState
+    state: RunState | None
+    """None: a part that has not begun."""
     facts: RunFacts
     step: int
     total_steps: int
@@ -54,11 +57,40 @@ class RunRow:
     checkpoints: int
     bytes: int
     message: str
+    pipeline: Pipeline | None = None
+    """The pipeline that the line is about, or of which its run is a part."""
+    number: int = 0
+    """Which part of it; 0 is the whole, whose `step` is the part that it is at."""
+    standing: Standing | None = None
+    """Where the pipeline is, of the whole."""
+    price: float | None = None
+
+    @property
+    def is_pipeline(self) -> bool:
+        """The line is about a pipeline as a whole."""
+        return self.pipeline is not None and not self.number
+
+    @property
+    def gives_numbers(self) -> bool:
+        """Its model scores answers; of a pipeline, that of every part does."""
+        return set(self.facts.stage.split("→")) == {"rm"}
+
+    @property
+    def has_begun(self) -> bool:
+        """There is a run; a part that waits has none."""
+        return self.state is not None
+
+    @property
+    def alive(self) -> bool:
+        """Somebody works on it."""
+        led = self.standing is not None and self.standing.is_led
+        return led or (self.state is not None and self.state.alive)
 
     def matches(self, words: str) -> bool:
         """Whether every word occurs in what the table shows of this run."""
         facts = self.facts
-        said = f"{self.name} {self.state.value} {facts.stage} {facts.method} {facts.model} {facts.preset}".lower()
+        state = self.state.value if self.state is not None else ""
+        said = f"{self.name} {state} {facts.stage} {facts.method} {facts.model} {facts.preset}".lower()
         return all(word in said for word in words.lower().split())
 
 
@@ -76,6 +108,28 @@ class RunDetails:
     damaged: tuple[Damaged, ...]
     verified: bool
     """Whether every byte was looked at, not only the sizes."""
+    parts: tuple[RunRow, ...] = ()
+    """Of a pipeline."""
+
+
+def shown_rows(rows: Sequence[RunRow], words: str, folded: Collection[Path]) -> list[RunRow]:
+    """The rows that the filter's words leave: a pipeline with all its parts, or with those that are meant.
+
+    The parts of pipelines that are `folded` are left out.
+    """
+    wholes = {row.path for row in rows if row.is_pipeline and row.matches(words)}
+    meant = {row.pipeline.path for row in rows if row.number and row.pipeline is not None and row.matches(words)}
+    found = []
+    for row in rows:
+        if row.pipeline is None:
+            fits = row.matches(words)
+        elif row.is_pipeline:
+            fits = row.path in wholes or row.path in meant
+        else:
+            fits = row.pipeline.path not in folded and (row.pipeline.path in wholes or row.matches(words))
+        if fits:
+            found.append(row)
+    return found
 
 
 class RunCatalogue:
@@ -87,17 +141,60 @@ class RunCatalogue:
         self._changes: dict[Path, tuple[tuple[Change, ...], str]] = {}
 
     def rows(self) -> list[RunRow]:
-        """All runs, newest first; those that vanish or are damaged while being read are left out."""
-        found = []
-        for run in list_runs():
+        """All runs, newest first, each pipeline with its parts behind it; what vanishes or is damaged while being read
+        is left out.
+        """
+        found: list[RunRow] = []
+        for each in list_all():
             try:
-                found.append(self._row(run))
+                if isinstance(each, RunDirectory):
+                    found.append(self._row(each))
+                else:
+                    found += self._pipeline_rows(each)
             except (UserError, OSError):
                 continue
         return found
 
+    def _pipeline_rows(self, pipeline: Pipeline) -> list[RunRow]:
+        """A pipeline as a whole, then each part."""
+        parts = []
+        for number, part in enumerate(pipeline.parts, start=1):
+            run = pipeline.run_of(part)
+            row = self._row(run) if run.exists() else _waiting(part, run)
+            parts.append(replace(row, pipeline=pipeline, number=number))
+        standing = pipeline.standing()
+        whole = RunRow(
+            path=pipeline.path,
+            name=pipeline.name,
+            state=standing.state,
+            facts=replace(
+                parts[0].facts,
+                created=pipeline.created,
+                preset=pipeline.source,
+                stage="→".join(part.recipe.method.stage for part in pipeline.parts),
+                method="",
+            ),
+            step=standing.number,
+            total_steps=len(parts),
+            loss=None,
+            elapsed=sum(row.elapsed for row in parts),
+            age=time.time() - pipeline.created,
+            checkpoints=sum(row.checkpoints for row in parts),
+            bytes=sum(row.bytes for row in parts),
+            message="",
+            pipeline=pipeline,
+            standing=standing,
+            price=pipeline.price(),
+        )
+        return [whole, *parts]
+
     def details(self, row: RunRow, *, verify: bool = False) -> RunDetails:
-        """Everything about one run; `verify` reads every byte of its checkpoints."""
+        """Everything about one run; `verify` reads every byte of its checkpoints. Of a pipeline, its parts."""
+        if row.is_pipeline and row.pipeline is not None:
+            parts = tuple(self._pipeline_rows(row.pipeline)[1:])
+            return RunDetails(row, None, (), "", (), (), False, parts)
+        if not row.has_begun:
+            return RunDetails(row, None, (), row.facts.preset, (), (), False)
         run = RunDirectory(row.path)
         try:
             identity: Identity | None = run.identity()
@@ -149,6 +246,19 @@ class RunCatalogue:
         except OSError:
             return 0, 0
         return known[1], known[2]
+
+
+def _waiting(part: Part, run: RunDirectory) -> RunRow:
+    """The line of a part that has not begun."""
+    recipe = part.recipe
+    facts = RunFacts(
+        created=time.time(),
+        preset=Path(part.preset).stem,
+        stage=recipe.method.stage,
+        method=recipe.method.finetuning_type,
+        model=str(recipe.model.model_name_or_path),
+    )
+    return RunRow(run.path, run.name, None, facts, 0, 0, None, 0.0, 0.0, 0, 0, "")
 
 
 def _facts(run: RunDirectory) -> RunFacts:

@@ -62,6 +62,11 @@ class Standing:
         """A part goes, but nothing comes after it until the pipeline is resumed."""
         return self.state.alive and not self.is_led
 
+    @property
+    def can_be_resumed(self) -> bool:
+        """Nobody leads it, and it is not at its end."""
+        return self.state is not RunState.FINISHED and not self.is_led
+
 
 @dataclass(frozen=True)
 class Pipeline:
@@ -140,9 +145,12 @@ class Pipeline:
         runs = self.runs()
         return self.run_of(at) if self.run_of(at).exists() else runs[-1] if runs else None
 
-    def result_run(self) -> RunDirectory | None:
-        """The run whose model is the pipeline's so far: of the last part with a whole checkpoint."""
-        return next((run for run in reversed(self.runs()) if result_checkpoint(run) is not None), None)
+    def result_run(self, *, scores: bool = False) -> RunDirectory | None:
+        """The run whose model is the pipeline's so far: of the last part with a whole checkpoint that writes answers,
+        or that `scores` them.
+        """
+        meant = [self.run_of(part) for part in self.parts if (part.recipe.method.stage == "rm") == scores]
+        return next((run for run in reversed(meant) if run.exists() and result_checkpoint(run) is not None), None)
 
     def leader(self) -> Leader | None:
         """What the process that leads it said last; None before there was one."""

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from trainer.config import Hardware, Preset, Recipe, resolve
-from trainer.config.pipeline import Part, chained, needed_by, read_pipeline
+from trainer.config import Hardware, resolve
+from trainer.config.pipeline import Part, read_pipeline
 from trainer.errors import UserError
 from tui.commands import output
 from tui.commands.check import (
@@ -24,6 +24,7 @@ from tui.commands.check import (
     print_findings,
     print_summary,
 )
+from tui.forms.parts_ahead import PartAhead, parts_ahead
 from tui.locale import text
 from tui.widgets.measures import duration, size
 
@@ -32,67 +33,38 @@ from tui.widgets.measures import duration, size
 class ExaminedPart:
     """One part with what was found about it."""
 
-    number: int
-    count: int
-    part: Part
-    recipe: Recipe | None
-    """As it will start, as far as that is known; None when it cannot go on with what it gets."""
-    needs: tuple[str, ...]
-    """Parts whose results it starts from."""
+    ahead: PartAhead
     examined: Examined
-    problem: str = ""
-    """Why it cannot start at all."""
 
     @property
     def good(self) -> bool:
         """Whether it may start."""
-        return not self.problem and self.examined.good
-
-    @property
-    def heading(self) -> str:
-        """`Part 2 of 3: rm (rm)`."""
-        stage = self.part.recipe.method.stage
-        return text("pipeline.part_heading", number=self.number, count=self.count, part=self.part.name, stage=stage)
-
-    @property
-    def note(self) -> str:
-        """That what it starts from is not there yet; empty where it starts from its own model."""
-        if self.recipe is None or not self.needs:
-            return ""
-        model = self.recipe.model.model_name_or_path
-        return text("pipeline.part_starts_from", parts=", ".join(self.needs), model=model)
+        return not self.ahead.problem and self.examined.good
 
 
 def examine_parts(parts: Sequence[Part]) -> list[ExaminedPart]:
-    """Find everything about every part that can be known before the first one starts."""
-    return [examine_part(parts, number) for number in range(len(parts))]
-
-
-def examine_part(parts: Sequence[Part], number: int) -> ExaminedPart:
-    """One of them; about two seconds."""
-    part, needs = parts[number], tuple(each.name for each in needed_by(parts, number))
-    try:
-        recipe = chained(parts, number, {})
-    except UserError as error:
-        return ExaminedPart(number + 1, len(parts), part, None, needs, Examined(None, None, ()), str(error))
-    preset = Preset(part.name, Path(part.preset), (), recipe.tables(), recipe, "")
-    return ExaminedPart(number + 1, len(parts), part, recipe, needs, examine_preset(preset))
+    """Find everything about every part that can be known before the first one starts; about two seconds each."""
+    found = []
+    for ahead in parts_ahead(parts):
+        preset = ahead.preset
+        found.append(ExaminedPart(ahead, Examined(None, None, ()) if preset is None else examine_preset(preset)))
+    return found
 
 
 def print_parts(examined: Sequence[ExaminedPart], *, at_start: bool = False) -> None:
     """Each part with its findings; at the start only what is wrong."""
     for each in examined:
         findings = [one for one in each.examined.findings if not at_start or is_told_at_start(one)]
-        if at_start and not findings and not each.problem:
+        if at_start and not findings and not each.ahead.problem:
             continue
-        print(output.paint(each.heading, "bold"), file=sys.stderr if at_start else sys.stdout)
-        if each.problem:
-            print(text("command_line.error", message=each.problem), file=sys.stderr if at_start else sys.stdout)
-        if each.note and not at_start:
-            print(output.paint(each.note, "dim"))
+        print(output.paint(each.ahead.heading, "bold"), file=sys.stderr if at_start else sys.stdout)
+        if each.ahead.problem:
+            print(text("command_line.error", message=each.ahead.problem), file=sys.stderr if at_start else sys.stdout)
+        if each.ahead.note and not at_start:
+            print(output.paint(each.ahead.note, "dim"))
         print_findings(findings, to_errors=at_start)
-        if not at_start and not each.problem:
-            print_summary(each.part.name, findings, _size(each), good=each.good)
+        if not at_start and not each.ahead.problem:
+            print_summary(each.ahead.part.name, findings, _size(each), good=each.good)
 
 
 def check_pipeline(file: Path, settings: Sequence[str], *, as_json: bool) -> int:
@@ -104,7 +76,7 @@ def check_pipeline(file: Path, settings: Sequence[str], *, as_json: bool) -> int
         return 0 if good else 1
     print_parts(examined)
     severities = [finding.severity for each in examined for finding in each.examined.findings]
-    errors = severities.count("error") + sum(bool(each.problem) for each in examined)
+    errors = severities.count("error") + sum(bool(each.ahead.problem) for each in examined)
     warnings = severities.count("warning")
     print(text("pipeline.checked", name=file.stem, count=len(examined), errors=errors, warnings=warnings))
     return 0 if good else 1
@@ -117,11 +89,11 @@ def _size(each: ExaminedPart) -> Size:
 
 def _json(each: ExaminedPart) -> dict[str, object]:
     return {
-        "name": each.part.name,
-        "stage": each.part.recipe.method.stage,
+        "name": each.ahead.part.name,
+        "stage": each.ahead.part.recipe.method.stage,
         "ok": each.good,
-        "needs": list(each.needs),
-        "problem": each.problem,
+        "needs": list(each.ahead.needs),
+        "problem": each.ahead.problem,
         **asdict(_size(each)),
         "findings": [json_of_finding(finding) for finding in each.examined.findings],
     }
@@ -133,15 +105,14 @@ def estimate_pipeline(file: Path, settings: Sequence[str], *, as_json: bool) -> 
 
     parts = read_pipeline(file, settings)
     found: list[Estimated] = []
-    for number, part in enumerate(parts):
-        recipe = resolve(chained(parts, number, {}), Hardware.detect()).recipe
-        needs = tuple(each.name for each in needed_by(parts, number))
-        each = ExaminedPart(number + 1, len(parts), part, recipe, needs, Examined(None, None, ()))
+    for ahead in parts_ahead(parts):
+        if ahead.recipe is None:
+            raise UserError(ahead.problem)
         if not as_json:
-            print(output.paint(each.heading, "bold"))
-            if each.note:
-                print(output.paint(each.note, "dim"))
-        found.append(estimate_recipe(recipe))
+            print(output.paint(ahead.heading, "bold"))
+            if ahead.note:
+                print(output.paint(ahead.note, "dim"))
+        found.append(estimate_recipe(resolve(ahead.recipe, Hardware.detect()).recipe))
         if not as_json:
             print_estimate(found[-1])
             print()

@@ -41,7 +41,7 @@ def reward_model(word: str) -> ChatTarget:
     Raises:
         UserError: nothing of that name is here, it has no checkpoint yet, or it is no reward model.
     """
-    target = find_target(word)
+    target = find_target(word, scores=True)
     if not target.may_score:
         said = text("command_line.no_reward_model", name=word)
         raise UserError(said, hint=text("command_line.chat_with", name=word))

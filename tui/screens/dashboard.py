@@ -18,12 +18,14 @@ from tui.locale import text
 from tui.screens import dashboard_texts as texts
 from tui.screens.base import CockpitScreen
 from tui.screens.dashboard_controls import Controls
+from tui.screens.dashboard_parts import Parts
 from tui.widgets.chart import SMOOTHINGS, Chart, moved, zoomed
 from tui.widgets.chart_picture import Window
 from tui.widgets.curve_board import CurveBoard
 from tui.widgets.dialogs import ChoiceDialog
 from tui.widgets.gauge import MachinePane
 from tui.widgets.lines_pane import LinesPane
+from tui.widgets.parts_strip import PartsStrip
 from tui.widgets.rows import RowsWidget
 from tui.widgets.status_line import StatusLine
 
@@ -66,6 +68,8 @@ class DashboardScreen(CockpitScreen):
         Binding("left_square_bracket", "zoom(2.0)", "dashboard.key_zoom_out", show=False, id="dashboard.zoom_out"),
         Binding("right_curly_bracket", "pan(0.25)", "dashboard.key_pan_right", show=False, id="dashboard.pan_right"),
         Binding("left_curly_bracket", "pan(-0.25)", "dashboard.key_pan_left", show=False, id="dashboard.pan_left"),
+        Binding("less_than_sign", "part(-1)", "dashboard.key_part_before", show=False, id="dashboard.part_before"),
+        Binding("greater_than_sign", "part(1)", "dashboard.key_part_after", id="dashboard.part_after"),
         Binding("0", "reset_view", "dashboard.key_reset", show=False, id="dashboard.reset"),
         Binding("escape", "back", "dashboard.key_back", show=False, id="dashboard.back"),
     ]
@@ -73,13 +77,15 @@ class DashboardScreen(CockpitScreen):
     def __init__(self) -> None:
         super().__init__()
         self._snapshot: RunSnapshot | None = None
-        self._controls = Controls(self)
+        self._parts = Parts(self)
+        self._controls = Controls(self, self._parts)
         self._lower = _LOWER[0]
         self._window: Window | None = None
         self._maximised: Widget | None = None
 
     def compose_body(self) -> ComposeResult:
         yield StatusLine(id="status")
+        yield PartsStrip(id="parts")
         yield Static("", id="banner", markup=False)
         with Horizontal(id="main"):
             yield CurveBoard(id="curves")
@@ -153,6 +159,7 @@ class DashboardScreen(CockpitScreen):
             self.query_one("#summary", RowsWidget).set_rows(texts.summary(snapshot, self.size.width))
         if snapshot is not None:
             self._controls.answer(snapshot.results)
+        self._parts.show(snapshot)
         self.refresh_bindings()
 
     def _show_charts(self, snapshot: RunSnapshot | None) -> None:
@@ -371,6 +378,10 @@ class DashboardScreen(CockpitScreen):
     def action_resume(self) -> None:
         """Start the trainer again from the newest checkpoint."""
         self._controls.resume()
+
+    def action_part(self, by: int) -> None:
+        """The part of the pipeline before or after this one."""
+        self._parts.change(by)
 
     def action_chat(self) -> None:
         """Chat with the newest checkpoint."""

@@ -19,8 +19,10 @@ from tui.widgets.dialogs import ChoiceDialog, LineDialog
 
 if TYPE_CHECKING:
     from trainer.run import CommandResultEvent, RunDirectory
+    from trainer.run.pipeline import Pipeline
     from tui.run_feed import RunSnapshot
     from tui.screens.dashboard import DashboardScreen
+    from tui.screens.dashboard_parts import Parts
 
 _LIVE = frozenset({"save", "evaluate", "sample", "learning_rate", "stop", "note"})
 _HIGHEST_RATE = 10.0
@@ -30,8 +32,9 @@ _HIGHEST_SCALE = 1000.0
 class Controls:
     """Sends commands to the run in the foreground and remembers which answers are for us."""
 
-    def __init__(self, screen: DashboardScreen) -> None:
+    def __init__(self, screen: DashboardScreen, parts: Parts) -> None:
         self._screen = screen
+        self._parts = parts
         self._sent: dict[int, str] = {}
 
     def forget(self) -> None:
@@ -47,6 +50,10 @@ class Controls:
             return snapshot is not None and snapshot.state.alive and _has_a_use(action, snapshot.run.recipe_file)
         if action == "demo":
             return self._screen.cockpit.current_run is None
+        if action == "part":
+            return snapshot is not None and snapshot.part is not None
+        if action == "resume" and snapshot is not None and snapshot.part is not None:
+            return snapshot.part.standing.can_be_resumed
         if action == "resume":
             return snapshot is not None and not snapshot.state.alive and snapshot.state.value != "finished"
         if action in ("chat", "score"):
@@ -111,7 +118,7 @@ class Controls:
 
         def apply(choice: str | None) -> None:
             if choice in ("save", "drop"):
-                self.send("stop", save=choice == "save")
+                self._stop(save=choice == "save")
 
         choices = [(name, text(f"dashboard.stop_{name}")) for name in ("save", "drop", "cancel")]
         dialog = ChoiceDialog(text("dashboard.stop_title"), text("dashboard.stop_explained"), choices)
@@ -129,9 +136,34 @@ class Controls:
         )
         self._screen.app.push_screen(dialog, apply)
 
+    def _stop(self, *, save: bool) -> None:
+        """Stop the run; of a part all of its pipeline, so that no other part begins."""
+        snapshot = self._screen.snapshot
+        part = snapshot.part if snapshot is not None else None
+        if part is None or not part.standing.is_led:
+            self.send("stop", save=save)
+            return
+
+        def work() -> None:
+            from trainer.run.leading import stop_pipeline
+
+            try:
+                stop_pipeline(part.pipeline, save=save)
+            except UserError as error:
+                self._tell_from_thread(str(error), "error")
+            else:
+                self._tell_from_thread(text("pipeline.stopping", name=part.pipeline.name), "information")
+
+        self._screen.run_worker(work, thread=True, group="commands", exit_on_error=False)
+
     def resume(self) -> None:
-        """Start the trainer again; it goes on from its newest whole checkpoint."""
-        run = self._screen.cockpit.current_run
+        """Start the trainer again; it goes on from its newest whole checkpoint. Of a part, its pipeline."""
+        run, snapshot = self._screen.cockpit.current_run, self._screen.snapshot
+        if snapshot is not None and snapshot.part is not None:
+            pipeline = snapshot.part.pipeline
+            self._parts.watch(snapshot)
+            self._screen.run_worker(lambda: self._lead(pipeline), thread=True, group="commands", exit_on_error=False)
+            return
         if run is not None:
             self._screen.run_worker(lambda: self._launch(run), thread=True, group="commands", exit_on_error=False)
 
@@ -144,6 +176,17 @@ class Controls:
             self._tell_from_thread(str(error), "error")
         else:
             self._tell_from_thread(text("dashboard.resuming", run=run.name), "information")
+            self._screen.cockpit.feed.look_now()
+
+    def _lead(self, pipeline: Pipeline) -> None:
+        from trainer.run.leading import launch_pipeline
+
+        try:
+            launch_pipeline(pipeline)
+        except UserError as error:
+            self._tell_from_thread(str(error), "error")
+        else:
+            self._tell_from_thread(text("pipeline.resumed", name=pipeline.name), "information")
             self._screen.cockpit.feed.look_now()
 
     def _tell(self, line: str, severity: str) -> None:

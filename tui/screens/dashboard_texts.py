@@ -12,6 +12,7 @@ from tui import run_recipe
 from tui.chart_painter import mark_letter
 from tui.locale import find, text
 from tui.localized import localized
+from tui.pipeline_texts import long_standing, standing_note
 from tui.stage_curves import curve_title, curves_of, main_curve
 from tui.widgets import measures
 from tui.widgets.axes import value_text
@@ -167,6 +168,11 @@ def banner(snapshot: RunSnapshot | None) -> tuple[str, str]:
         return "", ""
     state, recipe = snapshot.state.value, snapshot.run.recipe_file
     scores = run_recipe.stage(recipe) == "rm"
+    part = snapshot.part
+    if part is not None and part.standing.can_be_resumed and (snapshot.state.alive or state == "finished"):
+        is_left = part.standing.needs_leader
+        note = (standing_note if is_left else long_standing)(part.pipeline, part.standing)
+        return text("pipeline.banner", name=part.pipeline.name, note=note), "calm"
     if state == "finished":
         if not run_recipe.trains(recipe):
             return text("dashboard.banner_not_trained"), "good"

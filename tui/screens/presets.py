@@ -14,6 +14,7 @@ from textual.widgets.data_table import ColumnKey
 
 from trainer.config import PresetInfo, delete_preset, list_presets, load_preset, save_preset
 from trainer.errors import UserError
+from trainer.paths import user_presets_folder
 from tui.importing import import_as_preset, preset_place
 from tui.locale import text
 from tui.localized import localized
@@ -115,7 +116,7 @@ class PresetsScreen(CockpitScreen):
             note = Text(info.error.splitlines()[0], style=_color(variables.get("error", "")))
         else:
             note = Text(info.description)
-        return name, Text(info.stage or "–"), origin, note
+        return name, Text(info.stages or "–"), origin, note
 
     def _widths(self, rows: list[tuple[Text, ...]]) -> list[int]:
         """Each column as wide as its widest cell; the description takes what is left of the window."""
@@ -153,8 +154,11 @@ class PresetsScreen(CockpitScreen):
         return info
 
     def action_open(self) -> None:
-        """Load it into Setup."""
-        if info := self._whole():
+        """Load it into Setup; a pipeline has a page of its own."""
+        info = self._whole()
+        if info is not None and info.parts:
+            self._review_pipeline(info)
+        elif info is not None:
             self.cockpit.open_setup(info.name)
 
     def action_train(self) -> None:
@@ -162,9 +166,18 @@ class PresetsScreen(CockpitScreen):
         info = self._whole()
         if info is None:
             return
+        if info.parts:
+            self._review_pipeline(info)
+            return
         from tui.screens.review import open_review
 
         open_review(self.app, info.name)
+
+    def _review_pipeline(self, info: PresetInfo) -> None:
+        """A pipeline has no form: it is looked at and started as it stands in its file."""
+        from tui.screens.pipeline_review import open_pipeline_review
+
+        open_pipeline_review(self.app, info.path)
 
     def action_show_toml(self) -> None:
         """Read its file, also when it is broken."""
@@ -193,6 +206,9 @@ class PresetsScreen(CockpitScreen):
         self.app.push_screen(SaveDialog(f"my-{info.name}", info.description, own=own, shipped=shipped), answered)
 
     def _copy(self, info: PresetInfo, request: SaveRequest) -> None:
+        if info.parts:
+            self._copy_file(info, request.name)
+            return
         try:
             values = load_preset(info.name).values
             path = save_preset(request.name, values, description=request.description)
@@ -201,6 +217,18 @@ class PresetsScreen(CockpitScreen):
             return
         self.reload(select=request.name)
         self.notify(text("setup.saved", path=_short(path)), markup=False)
+
+    def _copy_file(self, info: PresetInfo, name: str) -> None:
+        """A pipeline is copied as it stands, its description with it."""
+        target = user_presets_folder() / f"{name}.toml"
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(info.path.read_text(encoding="utf-8"), encoding="utf-8")
+        except OSError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self.reload(select=name)
+        self.notify(text("setup.saved", path=_short(target)), markup=False)
 
     def action_import_file(self) -> None:
         """Make a preset of a LLaMA-Factory file, and show what it became."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 from textual import on
@@ -12,10 +13,13 @@ from textual.containers import Vertical
 from textual.widgets import DataTable, Input, Static
 
 from trainer.errors import UserError
-from trainer.run import RunDirectory, delete_run, launch
+from trainer.run import RunDirectory, RunState, delete_run, launch
+from trainer.run.leading import delete_pipeline, launch_pipeline, stop_pipeline
+from trainer.run.pipeline import Pipeline
 from tui.background import read_in_background
 from tui.locale import text
-from tui.run_rows import RunCatalogue, RunDetails, RunRow
+from tui.pipeline_texts import long_standing
+from tui.run_rows import RunCatalogue, RunDetails, RunRow, shown_rows
 from tui.screens.base import CockpitScreen
 from tui.widgets.confirmation import Confirmation
 from tui.widgets.run_details import RunDetailsPane
@@ -35,6 +39,7 @@ class RunsScreen(CockpitScreen):
         Binding("R", "resume", "runs.key_resume", id="runs.resume"),
         Binding("x", "stop", "runs.key_stop", id="runs.stop"),
         Binding("D,delete", "delete", "runs.key_delete", id="runs.delete"),
+        Binding("space", "fold", "runs.key_fold", id="runs.fold"),
         Binding("slash", "filter", "runs.key_filter", id="runs.filter"),
         Binding("v", "verify", "runs.key_verify", id="runs.verify"),
         Binding("escape", "clear_filter", "runs.key_clear_filter", show=False, id="runs.clear_filter"),
@@ -47,6 +52,8 @@ class RunsScreen(CockpitScreen):
         self._reading = False
         self._read_once = False
         self._detailed: tuple[object, ...] = ()
+        self._folds: dict[Path, bool] = {}
+        """Pipelines that somebody folded or unfolded; the others show their parts until they are finished."""
 
     def compose_body(self) -> ComposeResult:
         with Vertical(id="runs-body"):
@@ -92,7 +99,8 @@ class RunsScreen(CockpitScreen):
 
     def _draw(self) -> None:
         words = self.query_one("#runs-filter", Input).value
-        shown = [row for row in self._rows if row.matches(words)]
+        folded = frozenset(row.path for row in self._rows if row.is_pipeline and self._is_folded(row))
+        shown = shown_rows(self._rows, words, folded)
         table, empty = self.query_one(RunTable), self.query_one("#runs-empty", Static)
         table.display = bool(shown)
         empty.display = not shown
@@ -101,13 +109,16 @@ class RunsScreen(CockpitScreen):
             empty.update(text("runs.reading"))
         else:
             empty.update(text("runs.no_match", words=words) if self._rows else text("runs.empty"))
-        table.show(shown)
+        table.show(shown, folded)
         self._follow_cursor()
 
     @on(DataTable.RowHighlighted)
     def _follow_cursor(self) -> None:
         row = self.query_one(RunTable).current
-        wanted = (row.path, row.state, row.step // 10, row.checkpoints, row.message) if row is not None else ()
+        wanted: tuple[object, ...] = ()
+        if row is not None:
+            step = row.step if row.is_pipeline else row.step // 10
+            wanted = (row.path, row.state, step, row.checkpoints, row.message, row.standing)
         if wanted != self._detailed:
             self._detailed = wanted
             self.refresh_bindings()
@@ -130,29 +141,54 @@ class RunsScreen(CockpitScreen):
 
     @on(DataTable.RowSelected)
     def _open_selected(self) -> None:
-        """Show the run on the dashboard."""
+        """Show the run on the dashboard; of a pipeline the part that it is at."""
         row = self.query_one(RunTable).current
-        if row is not None:
-            self.cockpit.open_run(row.path)
+        if row is None:
+            return
+        run = row.pipeline.current_run() if row.is_pipeline and row.pipeline is not None else RunDirectory(row.path)
+        if run is None or not run.exists():
+            self.notify(text("pipeline.not_begun", part=row.name), severity="warning", markup=False)
+        else:
+            self.cockpit.open_run(run.path)
+
+    def action_fold(self) -> None:
+        """Show or hide the parts of a pipeline."""
+        row = self.query_one(RunTable).current
+        if row is None or row.pipeline is None:
+            return
+        whole = next(each for each in self._rows if each.path == row.pipeline.path)
+        self._folds[whole.path] = not self._is_folded(whole)
+        self.query_one(RunTable).select(whole.path)
+        self._draw()
+
+    def _is_folded(self, row: RunRow) -> bool:
+        return self._folds.get(row.path, row.state is RunState.FINISHED)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A reward model gives numbers, the others talk."""
+        """A reward model gives numbers, the others talk; folding is for pipelines."""
+        if action == "fold":
+            return any(row.is_pipeline for row in self._rows)
         if action in ("chat", "score"):
             row = self.query_one(RunTable).current if self.is_mounted else None
-            return (action == "score") == (row is not None and row.facts.stage == "rm")
+            return (action == "score") == (row is not None and row.gives_numbers)
         return True
 
     def action_chat(self) -> None:
-        """Talk to its newest checkpoint."""
+        """Talk to its newest checkpoint; of a pipeline to that of its last part that talks."""
         row = self._row_with_checkpoint()
         if row is not None:
-            self.cockpit.open_chat(None, row.path)
+            self.cockpit.open_chat(None, self._run_with_model(row))
 
     def action_score(self) -> None:
         """Let its newest checkpoint score answers."""
         row = self._row_with_checkpoint()
         if row is not None:
-            self.cockpit.open_score(None, row.path)
+            self.cockpit.open_score(None, self._run_with_model(row))
+
+    def _run_with_model(self, row: RunRow) -> Path:
+        whole = row.pipeline if row.is_pipeline else None
+        result = whole.result_run(scores=row.gives_numbers) if whole is not None else None
+        return row.path if result is None else result.path
 
     def _row_with_checkpoint(self) -> RunRow | None:
         row = self.query_one(RunTable).current
@@ -162,17 +198,22 @@ class RunsScreen(CockpitScreen):
         return row
 
     def action_resume(self) -> None:
-        """Let the trainer go on from the newest checkpoint."""
+        """Let the trainer go on from the newest checkpoint; of a pipeline and its parts, the whole."""
         row = self.query_one(RunTable).current
-        if row is not None:
+        if row is not None and (whole := row.pipeline) is not None:
+            self._try(lambda: launch_pipeline(whole), text("pipeline.resumed", name=whole.name))
+        elif row is not None:
             self._try(lambda: launch(RunDirectory(row.path), resume=True), text("runs.resumed", run=row.name))
 
     def action_stop(self) -> None:
-        """Ask the trainer to save and leave."""
+        """Ask the trainer to save and leave; of a pipeline and its parts, no further part begins."""
         row = self.query_one(RunTable).current
         if row is None:
             return
-        if not row.state.alive:
+        if row.pipeline is not None:
+            self._stop_pipeline(row.pipeline)
+            return
+        if not row.alive:
             self.notify(text("runs.not_alive", run=row.name), severity="warning", markup=False)
             return
 
@@ -183,26 +224,52 @@ class RunsScreen(CockpitScreen):
         question = text("runs.stop_question", run=row.name, step=row.step, total=row.total_steps)
         self.app.push_screen(Confirmation(text("runs.stop_title"), question), answered)
 
-    def action_delete(self) -> None:
-        """Remove the run with its checkpoints, after a question."""
-        row = self.query_one(RunTable).current
-        if row is None:
-            return
-        if row.state.alive:
-            self.notify(text("runs.delete_alive", run=row.name), severity="warning", markup=False)
+    def _stop_pipeline(self, pipeline: Pipeline) -> None:
+        standing = pipeline.standing()
+        if not (standing.is_led or standing.state.alive):
+            self.notify(text("runs.not_alive", run=pipeline.name), severity="warning", markup=False)
             return
 
         def answered(yes: bool | None) -> None:
             if yes:
+                self._try(lambda: stop_pipeline(pipeline), text("pipeline.stopping", name=pipeline.name))
+
+        stands = long_standing(pipeline, standing)
+        question = text("pipeline.stop_question", name=pipeline.name, stands=stands)
+        self.app.push_screen(Confirmation(text("runs.stop_title"), question), answered)
+
+    def action_delete(self) -> None:
+        """Remove the run with its checkpoints, after a question; a pipeline with the runs of all its parts."""
+        row = self.query_one(RunTable).current
+        if row is None or not row.has_begun:
+            return
+        if row.alive:
+            self.notify(text("runs.delete_alive", run=row.name), severity="warning", markup=False)
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes and row.is_pipeline and row.pipeline is not None:
+                whole = row.pipeline
+                self._try(lambda: delete_pipeline(whole), text("pipeline.deleted", name=row.name))
+            elif yes:
                 self._try(lambda: delete_run(RunDirectory(row.path)), text("runs.deleted", run=row.name))
 
         question = text("runs.delete_question", run=row.name, checkpoints=row.checkpoints, path=row.path)
+        if row.is_pipeline and row.pipeline is not None:
+            names = ", ".join(run.name for run in row.pipeline.runs()) or "–"
+            question = text("pipeline.delete_question", name=row.name, runs=names, checkpoints=row.checkpoints)
+        elif row.pipeline is not None:
+            count, name = len(row.pipeline.parts), row.pipeline.name
+            note = text("pipeline.part_of_pipeline", run=row.name, number=row.number, count=count, name=name)
+            question = f"{note}\n{question}"
         self.app.push_screen(Confirmation(text("runs.delete_title"), question), answered)
 
     def action_verify(self) -> None:
         """Read every byte of its checkpoints."""
         row = self.query_one(RunTable).current
-        if row is not None:
+        if row is not None and row.is_pipeline:
+            self.notify(text("pipeline.verify_parts"), severity="warning", markup=False)
+        elif row is not None and row.has_begun:
             self.notify(text("runs.verifying", run=row.name), markup=False)
             self._look_closely(verify=True)
 

@@ -23,6 +23,8 @@ _SPELLING = {
     "left_curly_bracket": "{",
     "right_curly_bracket": "}",
     "slash": "/",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
     "escape": "esc",
     "space": "space",
     "ctrl+p": "^p",

@@ -16,6 +16,7 @@ from textual.widgets import DataTable
 from tui.locale import text
 from tui.run_rows import RunRow
 from tui.widgets.ages import age
+from tui.widgets.glyphs import ascii_only
 from tui.widgets.measures import duration, size
 from tui.widgets.state_words import state_style, state_word
 
@@ -33,14 +34,14 @@ class _Column:
 
 _COLUMNS = (
     _Column("name", 0, False, lambda row: _short(row.name, _NAME_CELLS)),
-    _Column("state", 0, False, lambda row: state_word(row.state)),
+    _Column("state", 0, False, lambda row: part_state_word(row)),
     _Column("step", 40, True, lambda row: f"{row.step}/{row.total_steps}" if row.total_steps else "–"),
     _Column("loss", 50, True, lambda row: _loss(row.loss)),
     _Column("elapsed", 60, True, lambda row: duration(row.elapsed) if row.elapsed else "–"),
-    _Column("age", 72, True, lambda row: age(row.age)),
+    _Column("age", 72, True, lambda row: age(row.age) if row.has_begun else "–"),
     _Column("checkpoints", 84, True, lambda row: str(row.checkpoints or "–")),
     _Column("size", 94, True, lambda row: size(row.bytes) if row.bytes else "–"),
-    _Column("method", 110, False, lambda row: f"{row.facts.stage} {row.facts.method}"),
+    _Column("method", 110, False, lambda row: f"{row.facts.stage} {row.facts.method}".rstrip()),
     _Column("model", 126, False, lambda row: _short(Path(row.facts.model).name, 20)),
 )
 
@@ -60,16 +61,17 @@ class RunTable(DataTable[Text]):
         super().__init__(cursor_type="row", zebra_stripes=False, **widget_arguments)
         self._shown: tuple[_Column, ...] = ()
         self._rows: list[RunRow] = []
+        self._folded: frozenset[Path] = frozenset()
 
     @property
     def current(self) -> RunRow | None:
         """The run under the cursor."""
         return self._rows[self.cursor_row] if 0 <= self.cursor_row < len(self._rows) else None
 
-    def show(self, rows: Sequence[RunRow]) -> None:
-        """Show these runs; only cells that changed are painted."""
+    def show(self, rows: Sequence[RunRow], folded: frozenset[Path] = frozenset()) -> None:
+        """Show these runs; only cells that changed are painted. `folded`: pipelines whose parts are not among them."""
         before = self._rows
-        self._rows = list(rows)
+        self._rows, self._folded = list(rows), folded
         columns = tuple(column for column in _COLUMNS if self.size.width >= column.least_width)
         if columns != self._shown or [row.path for row in before] != [row.path for row in rows]:
             self._build(columns, before)
@@ -93,7 +95,7 @@ class RunTable(DataTable[Text]):
 
     def on_resize(self) -> None:
         """Other columns may fit now."""
-        self.show(self._rows)
+        self.show(self._rows, self._folded)
 
     def _build(self, columns: tuple[_Column, ...], before: Sequence[RunRow]) -> None:
         at = self.cursor_row
@@ -110,7 +112,23 @@ class RunTable(DataTable[Text]):
 
     def _cell(self, column: _Column, row: RunRow) -> Text:
         style = state_style(self.app, row.state) if column.name == "state" else ""
-        return Text(column.value(row), style=style, justify="right" if column.right else "left", no_wrap=True)
+        value = column.value(row)
+        if column.name == "name" and row.pipeline is not None:
+            value = self._name_in_pipeline(row)
+        return Text(value, style=style, justify="right" if column.right else "left", no_wrap=True)
+
+    def _name_in_pipeline(self, row: RunRow) -> str:
+        """A pipeline says whether its parts are shown; these stand below it."""
+        assert row.pipeline is not None
+        if row.is_pipeline:
+            opened, closed = ("-", "+") if ascii_only() else ("▾", "▸")
+            return f"{closed if row.path in self._folded else opened} {_short(row.name, _NAME_CELLS - 2)}"
+        return f"  {row.number} {_short(row.pipeline.parts[row.number - 1].name, _NAME_CELLS - 4)}"
+
+
+def part_state_word(row: RunRow) -> str:
+    """The word for the state of a run, or of a part that may not have begun."""
+    return state_word(row.state) if row.has_begun else text("pipeline.waits")
 
 
 def _short(name: str, cells: int) -> str:
