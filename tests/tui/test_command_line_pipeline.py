@@ -81,6 +81,7 @@ def test_a_pipeline_is_followed_to_its_end_and_told_as_one(world: World) -> None
     assert "3  ppo   ppo    finished" in world.trimtab("status", "one").out
     again = world.trimtab("resume", "one")
     assert (again.code, "nothing to go on with" in again.err) == (2, True)
+    assert find_target("one", scores=True).adapter == policy.ppo.reward_model
     assert find_target("one").adapter == str(world.find("one.ppo").checkpoints_folder / "step-00000010")
 
 

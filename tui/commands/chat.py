@@ -77,9 +77,11 @@ def chat_settings(words: Sequence[str]) -> tuple[dict[str, object], dict[str, ob
     return recipe.generation.model_dump(exclude_none=True), loading
 
 
-def find_target(word: str | None) -> ChatTarget:
+def find_target(word: str | None, *, scores: bool = False) -> ChatTarget:
     """What a word means: a checkpoint or model folder, else a run, else a model of the hub; no word: the newest run
     that can be chatted with.
+
+    Of a pipeline, the last part that talks, or that `scores` answers.
 
     Raises:
         UserError: nothing of that name is here, or the run has no checkpoint yet.
@@ -101,7 +103,7 @@ def find_target(word: str | None) -> ChatTarget:
     if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
         return chat_target(folder)
     try:
-        run = _result_of(word) or find_run(word)
+        run = _result_of(word, scores=scores) or find_run(word)
     except UserError:
         if "/" in word:
             return chat_target(word)
@@ -114,14 +116,14 @@ def find_target(word: str | None) -> ChatTarget:
     return chat_target(checkpoint.path)
 
 
-def _result_of(word: str) -> RunDirectory | None:
+def _result_of(word: str, *, scores: bool) -> RunDirectory | None:
     """The run that a pipeline of that name ends with so far; None when it is no pipeline."""
     from trainer.run.pipeline import find_pipeline
 
     pipeline = find_pipeline(word)
     if pipeline is None:
         return None
-    run = pipeline.result_run()
+    run = pipeline.result_run(scores=scores)
     if run is None:
         raise UserError(text("pipeline.no_checkpoint", name=pipeline.name))
     return run
