@@ -13,8 +13,11 @@ from textual.pilot import Pilot
 from textual.widgets import Label
 
 from tests.trainer.run.fake_trainer import write_run
+from tests.training_runs import TrainingRuns
 from tests.tui import fake_chat_worker
 from tests.tui.cockpit_world import screen_text, speaking, until, until_drawn
+from trainer.chat.scoring import load_to_score
+from trainer.data import Message
 from trainer.run import RunDirectory
 from tui import workers
 from tui.app import TrimtabApp
@@ -306,3 +309,28 @@ async def test_the_best_answer_is_in_view_when_not_all_fits(run: RunDirectory) -
             await judged(app, pilot, 25)
         log = screen.query_one(ChatLog)
         await until(pilot, lambda: log.plain.splitlines()[log.scroll_offset.y].split() == ["prompt", "two"])
+
+
+async def test_the_real_worker_scores_with_the_checkpoint_of_a_run(
+    runs: TrainingRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    rows = [{"instruction": f"What is {i} plus 1?", "chosen": f"It is {i + 1}.", "rejected": "No."} for i in range(8)]
+    (tmp_path / "pairs.json").write_text(json.dumps(rows))
+    data = {"dataset": [str(tmp_path / "pairs.json")]}
+    run = runs.create("judge", method={"stage": "rm"}, data=data, train={"max_steps": 2})
+    assert runs.train(run) == 0
+    app = TrimtabApp(screen="score")
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await open_score(app, pilot, run)
+        screen.query_one(AnswerSheet).write(system="Be brief.", prompt="What is 1 plus 1?", answers=["It is 2.", "No."])
+        await pilot.press("ctrl+y")
+        await judged(app, pilot, 2)
+        answers = screen.judgements[-1].answers
+        assert screen.judgements[-1].error == ""
+        scored = load_to_score(str(run.checkpoints_folder / "step-00000002"))
+        for answer in answers:
+            turns = [("system", "Be brief."), ("user", "What is 1 plus 1?"), ("assistant", answer.text)]
+            expected = scored.score_dialogue([Message(role, content) for role, content in turns])
+            assert answer.score == pytest.approx(expected, abs=1e-5)
+        assert answers[0].score != answers[1].score

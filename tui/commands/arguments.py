@@ -233,8 +233,9 @@ def _chat(parser: Parser) -> None:
 
 def _score(parser: Parser) -> None:
     parser.word("target", "RUN|CHECKPOINT")
-    parser.word("answers", "ANSWER", nargs="+")
+    parser.word("answers", "ANSWER", nargs="*")
     parser.option("prompt", "TEXT")
+    parser.option("file", "FILE|SET")
     parser.option("system", "TEXT")
     parser.flag("json")
 

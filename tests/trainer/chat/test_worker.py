@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from tests.chat_worker import Worker
 from tests.training_runs import TrainingRuns
@@ -55,6 +56,26 @@ def test_a_whole_model_checkpoint_knows_its_base(worker: Worker, runs: TrainingR
     tuned = worker.ask(do="generate", id=2, messages=_QUESTION, settings=_GREEDY)
     base = worker.ask(do="generate", id=3, messages=_QUESTION, settings=_GREEDY, adapter=False)
     assert tuned["text"] != base["text"]
+
+
+def test_a_reward_model_scores_a_dialogue_and_is_not_chatted_with(worker: Worker, runs: TrainingRuns) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(runs.model, num_labels=1)
+    folder = runs.folder / "judge"
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(runs.model).save_pretrained(folder)
+    assert worker.ask(do="load", id=1, model=str(folder), scores=True)["event"] == "loaded"
+    answers = [[{"role": "assistant", "content": words}] for words in ("It is 3.", "No idea.")]
+    worker.send(do="score", id=2, messages=_QUESTION, answers=answers)
+    told = [worker.read() for _ in range(3)]
+    assert [each["event"] for each in told] == ["score", "score", "done"]
+    assert [each["answer"] for each in told[:2]] == [0, 1]
+    longer = [{"role": "system", "content": "Count."}, *_QUESTION, *answers[1], *_QUESTION]
+    further = worker.ask(do="score", id=3, messages=longer, answers=answers[:1])
+    assert worker.read()["event"] == "done"
+    assert len({further["score"], *(each["score"] for each in told[:2])}) == 3
+    assert "no model is loaded" in worker.ask(do="generate", id=4, messages=_QUESTION)["text"]
+    assert "this is a reward model" in worker.ask(do="load", id=5, model=str(folder))["text"]
+    assert "this is no reward model" in worker.ask(do="load", id=6, model=str(runs.model), scores=True)["text"]
 
 
 def test_stop_ends_a_long_answer(worker: Worker, tiny_model: Path) -> None:
