@@ -14,7 +14,6 @@ from trainer.engine.reporting import reporting_callbacks
 from trainer.engine.session import RunSession
 from trainer.model.describe import tell_what_is_trained
 from trainer.model.load import load_model
-from trainer.model.precision import trained_precision_kept
 from trainer.model.prepare import prepare_model
 from trainer.model.threads import choose_threads
 from trainer.model.tokenizer import load_tokenizer, set_stop_tokens
@@ -48,8 +47,7 @@ def build_trainer(session: RunSession, recipe: Recipe, data: PreparedData) -> An
     if recipe.model.print_param_status:
         for name, parameter in model.named_parameters():
             print(f"{name}: {parameter.dtype}, {'trained' if parameter.requires_grad else 'frozen'}", flush=True)
-    with trained_precision_kept(model):
-        trainer = _stage_trainer(session, model, tokenizer, data, recipe)
+    trainer = _stage_trainer(session, model, tokenizer, data, recipe)
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     for callback in (*profiling_callbacks(session, recipe, model), *reporting_callbacks(session, recipe)):

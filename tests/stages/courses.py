@@ -18,7 +18,7 @@ from tests.trainer.stages.conftest import stage_rows
 from tests.training_runs import events_of
 from trainer.config import Hardware, Recipe, check, resolve
 from trainer.config.parameter import parameter
-from trainer.run import RunDirectory, create_run, list_checkpoints
+from trainer.run import RunDirectory, RunState, create_run, list_checkpoints
 
 STEPS = 4
 STOPPED_AT = 3
@@ -73,16 +73,16 @@ class Course:
     resumed: Trained
 
 
-class Stop(TrainerCallback):
-    """Sends the command to stop and save when the step is done."""
+class Send(TrainerCallback):
+    """Sends a command when a step is done."""
 
-    def __init__(self, run: RunDirectory) -> None:
-        self._run = run
+    def __init__(self, run: RunDirectory, step: int, verb: str, **arguments: object) -> None:
+        self._run, self._step, self._verb, self._arguments = run, step, verb, arguments
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """At one step."""
-        if state.global_step == STOPPED_AT:
-            self._run.send("stop")
+        if state.global_step == self._step:
+            self._run.send(self._verb, **self._arguments)
 
 
 @dataclass
@@ -119,14 +119,22 @@ class Courses:
         shutil.rmtree(folder, ignore_errors=True)
         return create_run("test", resolve(recipe, _CPU), name=None, folder=folder, extra_identity={})
 
-    def course(self, stage: str, method: str, **values: object) -> Course:
-        """Train without interruption, and once more with one."""
+    def tuned(self) -> Path:
+        """A checkpoint of stage sft with an adapter."""
+        return train_here(self.run("sft", "tuned", **METHODS["lora"], eval_strategy="no", val_size=0)).checkpoint
+
+    def course(self, stage: str, method: str, set_live: dict[str, float] | None = None, **values: object) -> Course:
+        """Train without interruption, and once more with one; `set_live` are settings that change after step 1."""
         values = {**METHODS[method], **values}
-        whole = train_here(self.run(stage, "whole", **values))
-        run = self.run(stage, "stopped", **values)
-        stopped = train_here(run, watching=[Stop(run)])
-        assert [found.step for found in list_checkpoints(run.checkpoints_folder)] == [STOPPED_AT]
-        return Course(stage, method, whole, stopped, train_here(run, resume=True))
+        whole, stopped = (self.run(stage, name, **values) for name in ("whole", "stopped"))
+        changes = [
+            [Send(run, 1, "set", name=name, value=value) for name, value in (set_live or {}).items()]
+            for run in (whole, stopped)
+        ]
+        left_alone = train_here(whole, watching=changes[0])
+        interrupted = train_here(stopped, watching=[*changes[1], Send(stopped, STOPPED_AT, "stop")])
+        assert [found.step for found in list_checkpoints(stopped.checkpoints_folder)] == [STOPPED_AT]
+        return Course(stage, method, left_alone, interrupted, train_here(stopped, resume=True))
 
 
 def _rows(stage: str) -> list[dict[str, Any]]:
@@ -167,3 +175,20 @@ def differences(left: Any, right: Any, place: str = "") -> list[str]:
         pairs = zip(left, right, strict=True)
         return [found for number, pair in enumerate(pairs) for found in differences(*pair, f"{place}.{number}")]
     return [] if bool((left == right) if not hasattr(left, "shape") else (left == right).all()) else [place]
+
+
+def check_it_went_on_as_if_left_alone(course: Course) -> None:
+    """What the interrupted run has in the end is what the other one has, bit for bit.
+
+    Raises:
+        AssertionError: it is not.
+    """
+    resumed = course.resumed
+    (stop,) = [event for event in events_of(resumed.run, "command-result") if event.verb == "stop"]
+    assert (stop.accepted, stop.text) == (True, f"stopped, saved at step {STOPPED_AT}")
+    assert [event.step for event in events_of(resumed.run, "resume")] == [STOPPED_AT]
+    assert resumed.run.state() is RunState.FINISHED
+    assert course.whole.changed
+    assert differences(course.whole.after, resumed.after) == []
+    assert differences(state_of(course.whole.checkpoint), state_of(resumed.checkpoint)) == []
+    assert figures_of(course.whole.run) == figures_of(resumed.run)

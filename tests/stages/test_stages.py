@@ -14,12 +14,9 @@ from tests.stages.courses import (
     ANSWERING,
     METHODS,
     STEPS,
-    STOPPED_AT,
     Course,
     Courses,
-    differences,
-    figures_of,
-    state_of,
+    check_it_went_on_as_if_left_alone,
 )
 from tests.training_runs import events_of
 from trainer.chat.loading import load_for_chat
@@ -27,7 +24,6 @@ from trainer.chat.prompt import encode_prompt
 from trainer.chat.scoring import load_to_score
 from trainer.errors import UserError
 from trainer.model.tokenizer import load_tokenizer
-from trainer.run import RunState
 
 _ALWAYS = {
     "loss",
@@ -57,15 +53,6 @@ _QUESTION = [{"role": "user", "content": "What is 3 plus 1?"}]
 
 
 @pytest.fixture(scope="module")
-def courses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Courses]:
-    folder = tmp_path_factory.mktemp("stages")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
-        yield Courses(folder)
-
-
-@pytest.fixture(scope="module")
 def chat() -> Iterator[Worker]:
     started = Worker()
     yield started
@@ -82,15 +69,7 @@ def course(request: pytest.FixtureRequest, courses: Courses) -> Course:
 
 
 def test_stopped_and_resumed_a_run_is_the_one_that_was_left_alone(course: Course) -> None:
-    resumed = course.resumed
-    (stop,) = [event for event in events_of(resumed.run, "command-result") if event.verb == "stop"]
-    assert (stop.accepted, stop.text) == (True, f"stopped, saved at step {STOPPED_AT}")
-    assert [event.step for event in events_of(resumed.run, "resume")] == [STOPPED_AT]
-    assert resumed.run.state() is RunState.FINISHED
-    assert course.whole.changed
-    assert differences(course.whole.after, resumed.after) == []
-    assert differences(state_of(course.whole.checkpoint), state_of(resumed.checkpoint)) == []
-    assert figures_of(course.whole.run) == figures_of(resumed.run)
+    check_it_went_on_as_if_left_alone(course)
 
 
 def test_a_stage_tells_its_own_curves(course: Course) -> None:

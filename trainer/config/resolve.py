@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from trainer.config.form import IN_ANSWERING, IN_SEQUENCES, WITH_ALPHA
+from trainer.config.form import IN_ANSWERING, IN_SEQUENCES, PROMPT_METHODS, WITH_ALPHA
 from trainer.config.hardware import Hardware
 from trainer.config.model_names import is_hub_name, prefers_modelscope
 from trainer.config.recipe import Recipe
@@ -169,8 +169,11 @@ def _packing(recipe: Recipe, _: Hardware) -> Choice | None:
 
 
 def _neat_packing(recipe: Recipe, _: Hardware) -> Choice | None:
+    method = recipe.method.finetuning_type
     if recipe.method.stage != "pt" or not recipe.data.packing:
         return None
+    if method in PROMPT_METHODS:
+        return Choice(False, f"{method} cannot keep texts apart")
     return Choice(True, "texts that share a sequence shall not see each other")
 
 

@@ -1,5 +1,5 @@
 """Encoded rows as torch takes them: sequences of one or more rows, and batches of sequences. Not for deciding which
-rows go together (`packing`), nor for rows with two answers (`collate_answers`).
+rows go together (`packing`), nor for rows with two answers (`collate_answers`), but for those of a stream.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ class TokenSequences(torch.utils.data.Dataset[dict[str, Any]]):
         return numpy.frombuffer(self._rows.values(name, piece.row), dtype=numpy.int32)[piece.first : piece.end]
 
 
-class StreamedSequences(torch.utils.data.IterableDataset[dict[str, Any]]):
-    """The sequences of a stream; each process of the data loader reads rows of its own.
+class StreamedExamples(torch.utils.data.IterableDataset[dict[str, Any]]):
+    """What a stream gives, sequences or prompts with two answers; each process of the loader reads rows of its own.
 
-    With some sequences goes `read`: the number of the process and what it has read. An error of the user's comes as
-    the sequence `refused`, because an exception would lose its type on the way out of a process.
+    With some examples goes `read`: the number of the process and what it has read. An error of the user's comes as
+    the example `refused`, because an exception would lose its type on the way out of a process.
     """
 
     def __init__(self, stream: RowStream) -> None:
@@ -77,8 +77,8 @@ class StreamedSequences(torch.utils.data.IterableDataset[dict[str, Any]]):
         counts = self._stream.counts()
         before = sent = (-1, -1)
         try:
-            for number, sequence in enumerate(self._stream.sequences(counts, shard, shards)):
-                example: dict[str, Any] = sequence._asdict()
+            for number, streamed in enumerate(self._stream.examples(counts, shard, shards)):
+                example: dict[str, Any] = streamed._asdict()
                 read = (counts.rows_read, counts.rows_read - counts.rows_used)
                 # Sent at times, at each row that is left out, and when all is read: on its way out of a process it
                 # takes longer than the tokens.

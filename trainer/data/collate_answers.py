@@ -4,6 +4,7 @@ those are `collate`'s, which with this file is the only one of this folder that 
 
 from __future__ import annotations
 
+import hashlib
 import random
 from array import array
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,10 @@ class AnswerRows(torch.utils.data.Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self._rows)
 
+    def lengths(self) -> Sequence[int]:
+        """Tokens of each row: of the prompt and its answer, or the longer of its two."""
+        return self._rows.lengths()
+
     def __getitem__(self, number: int) -> dict[str, Any]:
         if not 0 <= number < len(self):
             raise IndexError(number)
@@ -50,6 +55,15 @@ class AnswerRows(torch.utils.data.Dataset[dict[str, Any]]):
         if self.reference is not None:
             item["reference"] = self.reference[number]
         return item
+
+    def digest(self) -> str:
+        """A text that is the same for the same answers in the same order, and for no others."""
+        hashed = hashlib.sha256()
+        for number in range(len(self)):
+            item = self[number]
+            for tokens in (item["prompt"], item["first"], item["second"]):
+                hashed.update(len(tokens).to_bytes(4, "little") + tokens.tobytes())
+        return hashed.hexdigest()
 
     def _tokens(self, name: str, row: int) -> numpy.ndarray:
         return numpy.frombuffer(self._rows.values(name, row), dtype=numpy.int32)
@@ -91,7 +105,7 @@ class AnswerCollator:
             batch["reference"] = torch.stack([example["reference"] for example in examples])
         return batch
 
-    def _filled_up(self, answers: Sequence[tuple[numpy.ndarray, numpy.ndarray]]) -> dict[str, torch.Tensor]:
+    def _filled_up(self, answers: Sequence[tuple[Sequence[int], Sequence[int]]]) -> dict[str, torch.Tensor]:
         """Prompts and their answers as one batch."""
         sizes = [min(self.cutoff_len, len(prompt) + len(answer)) for prompt, answer in answers]
         shape = (len(answers), -(-max(sizes) // self.pad_to_multiple_of) * self.pad_to_multiple_of)

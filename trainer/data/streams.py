@@ -1,18 +1,18 @@
 """Rows that are read while training: mixed, shuffled in a buffer, packed, the same for the same seed. Not for torch.
 
 A stream has no end: when all rows have passed it begins again, shuffled anew. Whoever takes the same number of
-sequences from it twice gets the same ones, which is how a resumed run finds its place.
+examples from it twice gets the same ones, which is how a resumed run finds its place.
 """
 
 from __future__ import annotations
 
 import random
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
-from typing import NamedTuple
+from itertools import chain, islice, pairwise
+from typing import NamedTuple, TypeVar
 
 from trainer.config import Recipe
 from trainer.data.dataset import NOT_TRAINED, EncodedRows
@@ -46,6 +46,27 @@ class StreamedSequence(NamedTuple):
     starts: list[int]
 
 
+class StreamedPair(NamedTuple):
+    """A prompt with its better and its worse answer."""
+
+    prompt: array[int]
+    first: array[int]
+    second: array[int]
+
+
+class StreamedJudgement(NamedTuple):
+    """A prompt with its answer, and one that was written for another prompt."""
+
+    prompt: array[int]
+    first: array[int]
+    second: array[int]
+    good: bool
+
+
+Example = StreamedSequence | StreamedPair | StreamedJudgement
+Taken = TypeVar("Taken")
+
+
 @dataclass(frozen=True)
 class RowStream:
     """The training rows of a recipe, without those that are held back for evaluation."""
@@ -55,25 +76,44 @@ class RowStream:
     held: frozenset[SourceReference] = frozenset()
 
     def counts(self) -> ReportBuilder:
-        """Counts nothing yet; for `sequences`."""
+        """Counts nothing yet; for `examples`."""
         data = self.recipe.data
         return ReportBuilder(data.cutoff_len, data.on_long_row, finds_duplicates=False)
 
-    def sequences(self, counts: ReportBuilder, shard: int = 0, shards: int = 1) -> Iterator[StreamedSequence]:
-        """Sequences without end. Of several `shards` each gets its own rows: one for each process that reads; where
-        there are too few rows for all, some get none. `counts` grows while rows are read for the first time.
+    def examples(self, counts: ReportBuilder, shard: int = 0, shards: int = 1) -> Iterator[Example]:
+        """What the stage of the recipe learns from, without end. Of several `shards` each gets its own rows: one for
+        each process that reads; where there are too few rows for all, some get none. `counts` grows while rows are read
+        for the first time.
 
         Raises: UserError when no row can be used, and at a bad or long row where the recipe says so.
         """
+        match self.recipe.method.stage:
+            case "dpo" | "rm":
+                yield from chain.from_iterable(self._passes(_pair, counts, shard, shards))
+            case "kto":
+                rows = chain.from_iterable(self._passes(_judgement, counts, shard, shards))
+                # The answer to another prompt is that of the row behind it.
+                yield from (row._replace(second=following.first) for row, following in pairwise(rows))
+            case _:
+                for once in self._passes(_labelled, counts, shard, shards):
+                    yield from self._packed(once)
+
+    def _passes(
+        self, take: Callable[[EncodedRow], Taken], counts: ReportBuilder, shard: int, shards: int
+    ) -> Iterator[Iterator[Taken]]:
+        """One iterator after the other, each over all rows in an order of its own.
+
+        Raises: as `examples`.
+        """
         passed = 0
         while True:
-            unshuffled = self._shard_of(None if passed else counts, shard, shards)
+            unshuffled = (take(row) for row in self._shard_of(None if passed else counts, shard, shards))
             rows = self._shuffled(unshuffled, passed, shards)
             first = next(rows, None)
             if first is None:
                 self._check_for_rows()
                 return
-            yield from self._packed(chain((first,), rows))
+            yield chain((first,), rows)
             passed += 1
 
     def rows(self, counts: ReportBuilder | None = None, shard: int = 0, shards: int = 1) -> Iterator[EncodedRow]:
@@ -107,12 +147,10 @@ class RowStream:
             if not row.left_out:
                 yield row
 
-    def _shard_of(self, counts: ReportBuilder | None, shard: int, shards: int) -> Iterator[StreamedRow]:
-        for row in self.rows(counts, shard, shards):
-            if row.source not in self.held:
-                yield StreamedRow(_numbers(row.columns["input_ids"]), _numbers(row.columns["labels"]))
+    def _shard_of(self, counts: ReportBuilder | None, shard: int, shards: int) -> Iterator[EncodedRow]:
+        return (row for row in self.rows(counts, shard, shards) if row.source not in self.held)
 
-    def _shuffled(self, rows: Iterator[StreamedRow], passed: int, shards: int) -> Iterator[StreamedRow]:
+    def _shuffled(self, rows: Iterator[Taken], passed: int, shards: int) -> Iterator[Taken]:
         """Rows drawn from a buffer that is kept full, as `datasets` shuffles its streams."""
         if self.recipe.method.disable_shuffling:
             yield from rows
@@ -141,7 +179,7 @@ def first_rows(stream: RowStream, count: int) -> EncodedRows:
 
     Raises: UserError when there are no more rows than that, or a bad one comes where `on_bad_row` is stop.
     """
-    writer = RowStoreWriter(COLUMNS["sft"])
+    writer = RowStoreWriter(COLUMNS[stream.recipe.method.stage])
     rows = stream.rows()
     for row in islice(rows, count):
         writer.append(row)
@@ -154,6 +192,20 @@ def first_rows(stream: RowStream, count: int) -> EncodedRows:
             hint="Choose a smaller number",
         )
     return held
+
+
+def _labelled(row: EncodedRow) -> StreamedRow:
+    return StreamedRow(*(_numbers(row.columns[name]) for name in ("input_ids", "labels")))
+
+
+def _pair(row: EncodedRow) -> StreamedPair:
+    return StreamedPair(*(_numbers(row.columns[name]) for name in ("prompt_ids", "chosen_ids", "rejected_ids")))
+
+
+def _judgement(row: EncodedRow) -> StreamedJudgement:
+    """A judged row, with its own answer in the place of the one to another prompt."""
+    prompt, answer = (_numbers(row.columns[name]) for name in ("prompt_ids", "completion_ids"))
+    return StreamedJudgement(prompt, answer, answer, bool(row.kto_tag))
 
 
 def _numbers(data: bytes) -> array[int]:

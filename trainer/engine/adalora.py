@@ -61,11 +61,12 @@ def orthogonality_penalty(model: Any) -> torch.Tensor:
 
 
 def save_state(model: Any, folder: Path) -> None:
-    """Write what training goes on with: all ranks, the dropped ones too, and the scores that they are dropped by."""
+    """Write what training goes on with: all ranks, the dropped ones too, the scores that they are dropped by, and
+    whatever is trained beside them, such as the head of a reward model."""
     allocator = model.base_model.rankallocator
     parameters = model.get_base_model().named_parameters()
     state = {
-        "weights": {name: value for name, value in parameters if ".lora_" in name or ".ranknum." in name},
+        "weights": {name: value for name, value in parameters if value.requires_grad or ".ranknum." in name},
         "rank_pattern": model.peft_config["default"].rank_pattern,
         **{name: getattr(allocator, name) for name in _SCORES},
     }

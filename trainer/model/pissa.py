@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
 from trainer.config import Recipe
@@ -31,9 +31,12 @@ def keep_start(model: Any) -> None:
     # Whoever copies this configuration must not take the weights apart a second time.
     own.init_lora_weights = True
     start = copy.deepcopy(own)
-    start.modules_to_save, start.use_dora, start.inference_mode = None, False, True
-    model.add_adapter(START, start)
-    set_peft_model_state_dict(model, _products(get_peft_model_state_dict(model)), adapter_name=START)
+    start.use_dora, start.inference_mode = False, True
+    # What is trained whole has no part in it. Of new tokens PEFT wants rows in every adapter; these are never asked.
+    start.modules_to_save = start.modules_to_tie = None
+    # Of a reward model PEFT would give the start a head as well.
+    PeftModel.add_adapter(model, START, start)
+    _give_start(model, _products(get_peft_model_state_dict(model)))
     model.set_adapter("default")
 
 
@@ -65,7 +68,7 @@ def finish_checkpoint(folder: Path, recipe: Recipe) -> None:
 def converted(folder: Path) -> tuple[LoraConfig, dict[str, torch.Tensor]]:
     """The adapter of a checkpoint as an ordinary LoRA on the unchanged base: its configuration and its weights."""
     config = LoraConfig.from_pretrained(str(folder))
-    start, weights = load_file(folder / START / _WEIGHTS), load_file(folder / _WEIGHTS)
+    start, weights = _products(load_file(folder / START / _WEIGHTS)), load_file(folder / _WEIGHTS)
     for name, value in start.items():
         if "lora_A" in name:
             weights[name] = torch.cat([weights[name], value]).contiguous()
@@ -85,17 +88,24 @@ def converted(folder: Path) -> tuple[LoraConfig, dict[str, torch.Tensor]]:
 def restore(model: Any, folder: Path) -> None:
     """Put a checkpoint back into the model that is trained: adapter, start, and the base that belongs to it."""
     before = _scaled_products(model)
-    start, saved = load_file(folder / START / _WEIGHTS), load_file(folder / _WEIGHTS)
+    start, saved = _products(load_file(folder / START / _WEIGHTS)), load_file(folder / _WEIGHTS)
     for name, value in start.items():
         # A converted adapter has the start behind it.
         saved[name] = saved[name][: value.shape[0]] if "lora_A" in name else saved[name][:, : value.shape[1]]
     set_peft_model_state_dict(model, saved, adapter_name="default")
-    set_peft_model_state_dict(model, start, adapter_name=START)
+    _give_start(model, start)
     for name, product in _scaled_products(model).items():
         # On another machine the decomposition may round otherwise; what is taken out has to be what is put on top.
         if not torch.equal(product, before[name]):
             weight = model.get_submodule(name).get_base_layer().weight
             weight.copy_(weight.float() + before[name] - product)
+
+
+@torch.no_grad()
+def _give_start(model: Any, weights: dict[str, torch.Tensor]) -> None:
+    """Copy the matrices of a start into the model."""
+    for name, value in weights.items():
+        model.get_parameter(f"{name.removesuffix('.weight')}.{START}.weight").copy_(value)
 
 
 def _scaled_products(model: Any) -> dict[str, torch.Tensor]:

@@ -94,6 +94,9 @@ RUN_TEXTS: dict[str, str] = {
     "run_reference_copy": "the reference is the model as it is now; the copy of what is trained takes {size} MiB",
     "run_reference_model": "the reference is {name}, a model of its own",
     "run_reference_precomputed": "the reference is asked for everything before the first step, and then forgotten",
+    "run_reference_rows_changed": "the rows are not those that the reference model was asked about before: it is asked "
+    "again",
+    "run_kto_streamed": "how many good and bad answers a stream has is not known before: the weights are not checked",
     "run_kto_balanced": "{good} good and {bad} bad answers: with these weights both kinds count about the same",
     "run_kto_unbalanced": "{good} good and {bad} bad answers: one kind outweighs the other; "
     "set {name} = {weight} to balance them",

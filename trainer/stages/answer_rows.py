@@ -9,6 +9,7 @@ from transformers import TrainingArguments
 
 from trainer.config import Recipe
 from trainer.data import EncodedRows, PreparedData
+from trainer.data.collate import StreamedExamples
 from trainer.data.collate_answers import AnswerCollator, AnswerRows
 from trainer.engine.argument_checks import check_optimizer, check_schedule
 from trainer.engine.arguments import training_arguments
@@ -25,7 +26,14 @@ def build_on_answers(
     Raises:
         UserError: when the installed version refuses a setting.
     """
-    arguments = training_arguments(TrainingArguments, recipe, folder, remove_unused_columns=False)
+    arguments = training_arguments(
+        TrainingArguments,
+        recipe,
+        folder,
+        remove_unused_columns=False,
+        # A stream is read here and not by one process for all: its batches hold more than tensors.
+        accelerator_config={"dispatch_batches": False},
+    )
     check_optimizer(arguments, model, recipe)
     check_schedule(arguments)
     # A model for classification finds the last token of a row by it.
@@ -38,7 +46,7 @@ def build_on_answers(
         model=model,
         args=arguments,
         data_collator=AnswerCollator(tokenizer.pad_token_id, recipe.data.cutoff_len, multiple),
-        train_dataset=_answers(data.train, recipe),
+        train_dataset=_answers(data.train, recipe) if data.stream is None else StreamedExamples(data.stream),
         eval_dataset=_evaluated_on(data, recipe),
         processing_class=tokenizer,
     )

@@ -93,6 +93,9 @@ def _tell_balance(data: PreparedData, recipe: Recipe, say: Say) -> None:
 
     Raises: UserError when there is only one kind.
     """
+    if data.stream is not None:
+        say("info", words("run_kto_streamed"))
+        return
     if not len(data.train):
         return  # only evaluated
     good = sum(bool(data.train.kto_tag(row)) for row in range(len(data.train)))

@@ -37,7 +37,7 @@ class PreferenceTrainer(RowTrainer):
         if self.precomputes and self.reference is not None:
             self.session.phase("preparing", "asking the reference model")
             file = Path(self.args.output_dir) / _REFERENCE_FILE
-            precompute(self.reference, self._answer_rows(), file, self._reference_sums_of)
+            precompute(self.reference, self._answer_rows(), file, self._reference_sums_of, self.session.finding)
             self.reference = None
         return super().train(*args, **kwargs)
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import torch
 from peft import PeftModel
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from trainer.config import Recipe
@@ -149,19 +150,34 @@ def _evaluating(model: Any) -> Iterator[None]:
 
 
 def precompute(
-    reference: Reference, data: Mapping[str, AnswerRows], file: Path, score: Callable[[Any, AnswerRows], torch.Tensor]
+    reference: Reference,
+    data: Mapping[str, AnswerRows],
+    file: Path,
+    score: Callable[[Any, AnswerRows], torch.Tensor],
+    say: Say,
 ) -> None:
     """Give each set of rows what the reference makes of its answers, and keep it in `file` for a resumed run.
 
-    `score` takes the model and the rows and gives (rows, 2) float32.
+    `score` takes the model and the rows and gives (rows, 2) float32. Of other rows than those of `file` the reference
+    is asked again, which is told.
     """
-    if file.is_file():
+    digests = {name: rows.digest() for name, rows in data.items()}
+    known = _digests(file) if file.is_file() else {}
+    if known == digests:
         kept = load_file(file)
     else:
+        if known:
+            say("warning", words("run_reference_rows_changed"))
         with reference.weights() as model:
             kept = {name: score(model, rows) for name, rows in data.items()}
         staging = file.with_suffix(".staging")
-        save_file(kept, staging)
+        save_file(kept, staging, metadata=digests)
         staging.replace(file)
     for name, rows in data.items():
         rows.reference = kept[name]
+
+
+def _digests(file: Path) -> dict[str, str]:
+    """Of which rows the numbers in a file are."""
+    with safe_open(file, framework="pt") as opened:
+        return dict(opened.metadata() or {})

@@ -12,7 +12,7 @@ from trl import SFTConfig, SFTTrainer
 
 from trainer.config import Recipe
 from trainer.data import EncodedRows, PreparedData
-from trainer.data.collate import IsolatingCollator, PaddingCollator, StreamedSequences, TokenSequences
+from trainer.data.collate import IsolatingCollator, PaddingCollator, StreamedExamples, TokenSequences
 from trainer.data.packing import OneByOne, cuts_up_text, training_layout
 from trainer.engine.argument_checks import check_optimizer, check_schedule
 from trainer.engine.arguments import training_arguments
@@ -20,7 +20,7 @@ from trainer.engine.isolation import check_rows_stay_apart
 from trainer.engine.predictions import AnswerPredictions, Prediction
 from trainer.engine.run_trainer import RunTrainer
 from trainer.engine.token_counts import weigh_by_tokens
-from trainer.model.precision import use_float32_logits
+from trainer.model.precision import trained_precision_kept, use_float32_logits
 from trainer.run.messages import Say, silent
 from trainer.stages.hidden_states import causal_model
 from trainer.stages.sft_losses import TokenLoss, WeighingModel, token_loss
@@ -117,15 +117,16 @@ def build_sequence_trainer(
     model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     collator = sequence_collator(model, tokenizer.pad_token_id, recipe, on_gpu=arguments.device.type == "cuda")
-    trainer = kind(
-        model=model,
-        args=arguments,
-        data_collator=collator,
-        # TRL insists on this type, and looks at the first row alone; the Trainer takes any.
-        train_dataset=datasets.Dataset.from_list([{"input_ids": [], "labels": []}]),
-        eval_dataset=evaluation_sequences(data, recipe),
-        processing_class=tokenizer,
-    )
+    with trained_precision_kept(model):
+        trainer = kind(
+            model=model,
+            args=arguments,
+            data_collator=collator,
+            # TRL insists on this type, and looks at the first row alone; the Trainer takes any.
+            train_dataset=datasets.Dataset.from_list([{"input_ids": [], "labels": []}]),
+            eval_dataset=evaluation_sequences(data, recipe),
+            processing_class=tokenizer,
+        )
     if recipe.model.upcast_lmhead_output:
         use_float32_logits(trainer.model, outputs=("log_probs", "entropy", "is_top1"))
     trainer.train_dataset = training_sequences(data, recipe)
@@ -147,10 +148,10 @@ def sequence_collator(
     return PaddingCollator(pad_token_id, multiple, ignore_padding=data.ignore_pad_token_for_loss)
 
 
-def training_sequences(data: PreparedData, recipe: Recipe) -> TokenSequences | StreamedSequences:
+def training_sequences(data: PreparedData, recipe: Recipe) -> TokenSequences | StreamedExamples:
     """What is trained on, packed where the recipe packs."""
     if data.stream is not None:
-        return StreamedSequences(data.stream)
+        return StreamedExamples(data.stream)
     layout = training_layout(data.train.lengths(), recipe)
     return TokenSequences(data.train, layout, learns_across=cuts_up_text(recipe))
 

@@ -72,6 +72,8 @@ def test_pre_training_packs_and_neat_packing_too() -> None:
     assert (text.packing, text.neat_packing) == (True, True)
     plain = resolve(Recipe().with_values({"method.stage": "pt", "data.neat_packing": False}), GPU).recipe.data
     assert (plain.packing, plain.neat_packing) == (True, False)
+    prompted = Recipe().with_values({"method.stage": "pt", "method.finetuning_type": "prefix_tuning"})
+    assert resolve(prompted, GPU).chosen["data.neat_packing"] == Choice(False, "prefix_tuning cannot keep texts apart")
     assert resolve(Recipe().with_values({"data.neat_packing": True}), GPU).recipe.data.packing is True
     assert resolve(Recipe(), GPU).recipe.data.packing is None
 

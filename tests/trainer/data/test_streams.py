@@ -36,7 +36,7 @@ def stream(make_model: MakeModel, make_recipe: MakeRecipe) -> MakeStream:
 
 
 def take(stream: RowStream, count: int, shard: int = 0, shards: int = 1) -> list[Tokens]:
-    return [tuple(found.input_ids) for found in islice(stream.sequences(stream.counts(), shard, shards), count)]
+    return [tuple(found.input_ids) for found in islice(stream.examples(stream.counts(), shard, shards), count)]
 
 
 def rows_of(stream: RowStream) -> list[Tokens]:
@@ -60,7 +60,7 @@ def test_each_pass_has_every_row_once_and_an_order_of_its_own(stream: MakeStream
 def test_labels_are_those_of_rows_that_are_not_streamed(stream: MakeStream) -> None:
     streamed = stream(**{"method.disable_shuffling": True})
     whole = prepare(streamed.recipe.with_values({"data.streaming": False})).train
-    for row, found in zip(whole, streamed.sequences(streamed.counts()), strict=False):
+    for row, found in zip(whole, streamed.examples(streamed.counts()), strict=False):
         assert (row.input_ids, row.labels, [0]) == (list(found.input_ids), list(found.labels), found.starts)
 
 
@@ -99,7 +99,7 @@ def test_packed_sequences_hold_all_rows(stream: MakeStream, way: str) -> None:
     streamed = stream(cutoff_len=64, **{way: True})
     rows = rows_of(streamed)
     found: list[Tokens] = []
-    for sequence in streamed.sequences(streamed.counts()):
+    for sequence in streamed.examples(streamed.counts()):
         assert len(sequence.input_ids) == len(sequence.labels) <= 64
         ends = [*sequence.starts[1:], len(sequence.input_ids)]
         assert all(sequence.labels[start] == -100 for start in sequence.starts)
@@ -115,7 +115,7 @@ def test_bad_rows_are_counted_once_with_examples(stream: MakeStream) -> None:
     lines[20:20] = ['{"messages": []}', "[1]"]
     streamed = stream("\n".join(lines) + "\n", on_bad_row="skip")
     counts = streamed.counts()
-    assert len(list(islice(streamed.sequences(counts), 75))) == 75
+    assert len(list(islice(streamed.examples(counts), 75))) == 75
     report = counts.report(0.0)
     assert (report.rows_read, report.rows_used, report.rows_bad) == (33, 30, 3)
     assert sorted(item.examples[0].source.line for item in report.bad) == [4, 21, 22]
@@ -138,7 +138,7 @@ def test_a_long_row_stops_the_stream_where_the_recipe_says_so(stream: MakeStream
         take(stream(rows, cutoff_len=64, on_long_row="error", buffer_size=1), 20)
     dropped = stream(rows, cutoff_len=64, on_long_row="drop")
     counts = dropped.counts()
-    found = [tuple(sequence.input_ids) for sequence in islice(dropped.sequences(counts), 18)]
+    found = [tuple(sequence.input_ids) for sequence in islice(dropped.examples(counts), 18)]
     assert sorted(found[:9]) == sorted(found[9:]) == sorted(rows_of(stream(ROWS[:9])))
     assert [finding.id for finding in counts.report(0.0).findings()] == ["data_dropped"]
 
@@ -173,11 +173,11 @@ def test_held_back_rows_never_come(stream: MakeStream) -> None:
 def test_the_data_loader_gets_every_row_from_its_processes(stream: MakeStream, workers: int) -> None:
     from torch.utils.data import DataLoader
 
-    from trainer.data.collate import PaddingCollator, StreamedSequences
+    from trainer.data.collate import PaddingCollator, StreamedExamples
 
     streamed = stream()
     loader = DataLoader(
-        StreamedSequences(streamed),
+        StreamedExamples(streamed),
         batch_size=5,
         num_workers=workers,
         collate_fn=PaddingCollator(0),
@@ -194,13 +194,34 @@ def test_the_data_loader_gets_every_row_from_its_processes(stream: MakeStream, w
 def test_what_stops_a_process_reaches_the_trainer_in_its_own_words(stream: MakeStream) -> None:
     from torch.utils.data import DataLoader
 
-    from trainer.data.collate import PaddingCollator, StreamedSequences
+    from trainer.data.collate import PaddingCollator, StreamedExamples
     from trainer.engine.token_counts import REFUSED, CountingCollator
 
     streamed = stream("{broken\n")
     loader = DataLoader(
-        StreamedSequences(streamed), batch_size=2, num_workers=1, collate_fn=CountingCollator(PaddingCollator(0))
+        StreamedExamples(streamed), batch_size=2, num_workers=1, collate_fn=CountingCollator(PaddingCollator(0))
     )
     [batch] = loader
     assert isinstance(batch[REFUSED], UserError)
     assert "rows.jsonl:1" in str(batch[REFUSED])
+
+
+def test_a_pair_and_its_answers_are_those_of_the_file(stream: MakeStream) -> None:
+    rows = [{"instruction": f"{i}?", "chosen": f"Yes {i}.", "rejected": "No." * (i % 3 + 1)} for i in range(6)]
+    streamed = stream(rows, **{"method.stage": "dpo", "method.disable_shuffling": True})
+    whole = prepare(streamed.recipe.with_values({"data.streaming": False})).train
+    found = list(islice(streamed.examples(streamed.counts()), 7))
+    for row, (prompt, first, second) in zip([*whole, whole[0]], found, strict=True):
+        assert list(prompt) == row.columns["prompt_ids"]
+        assert (list(first), list(second)) == (row.columns["chosen_ids"], row.columns["rejected_ids"])
+
+
+def test_a_judged_answer_goes_with_the_one_behind_it_also_from_pass_to_pass(stream: MakeStream) -> None:
+    rows = [{"instruction": f"{i}?", "output": f"Yes {i}.", "kto_tag": i % 2 == 0} for i in range(3)]
+    streamed = stream(rows, **{"method.stage": "kto", "method.disable_shuffling": True})
+    whole = prepare(streamed.recipe.with_values({"data.streaming": False})).train
+    answers = [row.columns["completion_ids"] for row in whole]
+    found = list(islice(streamed.examples(streamed.counts()), 4))
+    assert [list(each.first) for each in found] == [*answers, answers[0]]
+    assert [list(each.second) for each in found] == [*answers[1:], answers[0], answers[1]]
+    assert [each.good for each in found] == [True, False, True, True]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoModelForSequenceClassification
 
 from tests.trainer.stages.conftest import MakeRun, stage_rows
 from tests.training_runs import TrainingRuns, events_of, losses_of, same_weights, weights_of
@@ -152,6 +152,9 @@ def test_a_reward_model_is_a_standard_model_with_its_head(runs: TrainingRuns, st
     scored = load_to_score(last_folder(run))
     assert scored.score("What is 3 plus 1?", "It is 4.") > scored.score("What is 3 plus 1?", "No idea, none.")
     if method == "qlora":
+        # Without the few bits it gives other numbers, but has the same head.
+        base = AutoModelForSequenceClassification.from_pretrained(str(runs.model), num_labels=1)
+        assert torch.equal(PeftModel.from_pretrained(base, last_folder(run)).score.weight, head)
         return
     folder = last_folder(run) if method in ("full", "freeze") else str(runs.model)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, dtype=torch.float32)
@@ -216,10 +219,3 @@ def test_pre_training_loses_no_token_and_tells_its_perplexity(runs: TrainingRuns
         assert evaluation["eval_perplexity"] == pytest.approx(math.exp(evaluation["eval_loss"]))
         losses[neat] = losses_of(run)[1]
     assert losses[None] != losses[False]
-
-
-def test_pre_training_reads_a_stream(runs: TrainingRuns, stage_run: MakeRun) -> None:
-    run = stage_run("pt", data={"streaming": True}, train={"max_steps": 3})
-    assert runs.train(run) == 0, run.log_file.read_text()[-2000:]
-    assert AutoModelForCausalLM.from_pretrained(runs.model) is not None
-    assert len(losses_of(run)) == 3

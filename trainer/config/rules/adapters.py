@@ -30,6 +30,14 @@ def adapter_settings(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
         yield error(rule, "method.adapter_kwargs", change=change, **values)
 
 
+def adalora_ranks(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
+    """AdaLoRA begins with more rank than it ends with, which it takes away."""
+    begin, end = (recipe.method.adapter_kwargs or {}).get("init_r"), recipe.lora.lora_rank
+    if recipe.method.finetuning_type == "adalora" and isinstance(begin, int) and begin < end:
+        fields = ("lora.lora_rank", "method.adapter_kwargs")
+        yield error("adalora_ranks", *fields, change={fields[0]: begin}, begin=begin, end=end)
+
+
 def quantized_base_of_adapter(recipe: Recipe, hardware: Hardware | None) -> Iterator[Finding]:
     """Some adapters compute with the weights themselves, which few bits do not allow."""
     bits, method = recipe.quantization.quantization_bit, recipe.method.finetuning_type
@@ -89,4 +97,11 @@ def prompts(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
         yield error("prefixes_and_checkpointing", *fields, change={"train.gradient_checkpointing": False})
 
 
-ADAPTER_RULES: tuple[Rule, ...] = (adapter_settings, quantized_base_of_adapter, loftq, pissa_start, prompts)
+ADAPTER_RULES: tuple[Rule, ...] = (
+    adapter_settings,
+    adalora_ranks,
+    quantized_base_of_adapter,
+    loftq,
+    pissa_start,
+    prompts,
+)

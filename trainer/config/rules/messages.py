@@ -152,6 +152,8 @@ MESSAGES: dict[str, str] = {
     "adapter_setting_parameter": "adapter_kwargs: {name} of {method} is the parameter {detail}: set that one",
     "adapter_setting_type": "adapter_kwargs: {name} does not fit {method}: expected {detail}",
     "adapter_setting_refused": "adapter_kwargs: {name} cannot be given to {method}: {detail}",
+    "adalora_ranks": "adalora begins with rank init_r = {begin} and ends with lora_rank = {end}: the first must not be "
+    "the smaller one",
     "quantization_and_method": "finetuning_type {method} does not work with quantization_bit: choose lora, or remove "
     "quantization_bit",
     "dora_in_8_bits_on_processor": "use_dora does not work with quantization_bit 8 on a CPU: turn it off, or use 4 "
@@ -202,8 +204,10 @@ MESSAGES: dict[str, str] = {
     "loss_of_single_rows": "pref_loss {loss} sorts the pairs of a batch; per_device_train_batch_size = 1 makes it "
     "plain sigmoid: set 2 or more",
     "kto_weight_zero": "{name} = 0 leaves one kind of answers out: kto learns from both",
-    "streaming_in_stage": "stage {stage} needs all of its rows at hand, which a stream does not give: turn streaming "
-    "off",
+    "streaming_in_stage": "stage {stage} goes through its prompts by number, which a stream does not have: turn "
+    "streaming off",
+    "streaming_precompute": "precompute_ref_log_probs asks the reference for every row before the first step, and a "
+    "stream has not read them then: turn one of them off",
     "reference_not_needed": "pref_loss {loss} uses no reference model: remove {name}",
     "simpo_gamma_without_simpo": "simpo_gamma works only with pref_loss simpo, not {loss}: remove it",
     "reference_parts_without_model": "{name} belongs to ref_model, which is not set: set ref_model or remove it",

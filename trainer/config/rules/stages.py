@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trainer.config.finding import Finding
-from trainer.config.form import WITH_REFERENCE
+from trainer.config.form import IN_PREFERENCE, WITH_REFERENCE
 from trainer.config.hardware import Hardware
 from trainer.config.recipe import Recipe
 from trainer.config.rules.base import Rule, error, warning
@@ -13,7 +13,7 @@ from trainer.config.tables.preference import PAIR_LOSSES, SMOOTHED
 
 _NEEDS_SMOOTHING = ("robust", "exo_pair")
 _SORTS_BATCH = ("aot", "aot_unpaired")
-_UNSTREAMED = ("rm", "dpo", "kto", "ppo", "grpo", "rloo")
+_UNSTREAMED = ("ppo", "grpo", "rloo")
 
 
 def preference_loss(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
@@ -80,11 +80,13 @@ def kto_weights(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
 
 
 def streaming(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
-    """Streams hold rows of one sequence."""
-    stage = recipe.method.stage
+    """What needs its rows more than once, or by number, cannot have them from a stream."""
+    stage, key = recipe.method.stage, "data.streaming"
     if recipe.data.streaming and stage in _UNSTREAMED:
-        key = "data.streaming"
         yield error("streaming_in_stage", key, "method.stage", change={key: False}, stage=stage)
+    asked = "preference.precompute_ref_log_probs"
+    if recipe.data.streaming and recipe.value(asked) and stage in IN_PREFERENCE.values:
+        yield error("streaming_precompute", asked, key, change={asked: False})
 
 
 def reference_model(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:

@@ -36,6 +36,12 @@ ADAPTER_CASES: tuple[Case, ...] = (
         method__adapter_kwargs={"layers_to_transform": "last"},
     ),
     case(
+        "adalora_ranks",
+        "begins with rank init_r = 5 and ends with lora_rank = 8",
+        method__finetuning_type="adalora",
+        method__adapter_kwargs={"init_r": 5},
+    ),
+    case(
         "quantization_and_method",
         "finetuning_type lokr does not work with quantization_bit",
         quantization__quantization_bit=4,

@@ -63,8 +63,16 @@ TRAINING_CASES: tuple[Case, ...] = (
     ),
     case(
         "streaming_in_stage",
-        "stage rm needs all of its rows at hand",
-        method__stage="rm",
+        "stage grpo goes through its prompts by number",
+        method__stage="grpo",
+        data__streaming=True,
+        train__max_steps=8,
+    ),
+    case(
+        "streaming_precompute",
+        "asks the reference for every row before the first step",
+        method__stage="kto",
+        preference__precompute_ref_log_probs=True,
         data__streaming=True,
         train__max_steps=8,
     ),
