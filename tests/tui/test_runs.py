@@ -199,6 +199,22 @@ async def test_the_cursor_stays_on_its_run_when_another_appears(folder: Path) ->
         assert current.path == run.path
 
 
+async def test_the_cursor_goes_to_the_run_that_was_opened_meanwhile(folder: Path) -> None:
+    write_run(folder / "old", steps=20)
+    app = TrimtabApp(screen="runs")
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await opened(app, pilot, 1)
+        new = write_run(folder / "new", steps=20, end="stopped")
+        app.open_run(new.path)
+        await pilot.press("3")
+        await until(pilot, lambda: names(app) == ["new", "old"])
+        # A resume must not go to the run that the cursor stood on before.
+        current = screen.query_one(RunTable).current
+        assert current is not None
+        assert current.path == new.path
+        assert cell(app, 0, "stage") == "sft"
+
+
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (20, 10)])
 async def test_every_size_and_both_languages(folder: Path, size: tuple[int, int]) -> None:
     run = write_run(folder / "apple", steps=20)

@@ -118,13 +118,16 @@ class LiveControl:
             self._stop(trainer)
 
     def _hold(self, trainer: Any, *, at_boundary: bool) -> None:
-        self._session.phase("paused", f"step {trainer.state.global_step}")
+        held = f"step {trainer.state.global_step}"
+        self._session.phase("paused", held)
         with trainer.throughput.excluded():
             while self._paused and not self.stopping:
                 time.sleep(_POLL_SECONDS)
                 self.poll()
-                if at_boundary:
+                if at_boundary and self._waiting:
                     self._carry_out(trainer)
+                    # An evaluation or a save has said in between that the run goes on.
+                    self._session.phase("paused", held)
         self._session.phase("running")
 
     def _carry_out(self, trainer: Any) -> None:

@@ -27,6 +27,7 @@ from trainer.errors import UserError
 from trainer.run import SampleEvent
 
 from .generation import draw_answers
+from .last_question import QuestionMarks
 from .log_probabilities import AnswerScores, answer_scores
 from .reference import Reference
 from .reward_models import remove_saved_reward
@@ -105,6 +106,7 @@ class RolloutTrainer(RunTrainer, Trainer):
         self._divisor = 1
         self._shown_at = -1
         self._boundary: RandomState | None = None
+        self._question_marks = QuestionMarks.of(self.processing_class)
 
     @property
     def is_on_policy(self) -> bool:
@@ -291,8 +293,8 @@ class RolloutTrainer(RunTrainer, Trainer):
             self.session.events.write(said)
 
     def readable_prompt(self, answer: Answer) -> str:
-        """The prompt of an answer without special tokens."""
-        return str(self.processing_class.decode(answer.prompt_ids, skip_special_tokens=True)).strip()
+        """What was asked last, without the words of the chat template around it."""
+        return self._question_marks.last_question(answer.prompt)
 
     @contextmanager
     def saved_form(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from tui.chart_painter import mark_letter
 from tui.locale import find, text
 from tui.localized import localized
 from tui.pipeline_texts import long_standing, standing_note
-from tui.stage_curves import curve_title, curves_of, main_curve
+from tui.stage_curves import curve_title, curves_of, main_curve, stage_curves
 from tui.widgets import measures
 from tui.widgets.axes import value_text
 from tui.widgets.pane import Row
@@ -34,8 +34,9 @@ def event_rows(snapshot: RunSnapshot | None) -> list[Row]:
     """What happened, oldest first: the letter of the ruler, the step, the kind, the text."""
     if snapshot is None:
         return []
+    stage = run_recipe.stage(snapshot.run.recipe_file)
     rows: list[tuple[int, Row]] = [
-        (step, _event_row("E", step, text("dashboard.event_evaluation"), " ".join(_figures(figures)), "accent"))
+        (step, _event_row("E", step, text("dashboard.event_evaluation"), " ".join(_figures(figures, stage)), "accent"))
         for step, figures in snapshot.evaluations
     ]
     evaluated = {step for step, _ in snapshot.evaluations}
@@ -58,12 +59,14 @@ def event_rows(snapshot: RunSnapshot | None) -> list[Row]:
     return [row for _, row in sorted(rows, key=lambda item: item[0])]
 
 
-def _figures(figures: Mapping[str, float]) -> list[str]:
-    """The figures of an evaluation: loss or reward, then the scores of answers, then what else there is."""
+def _figures(figures: Mapping[str, float], stage: str) -> list[str]:
+    """The figures of an evaluation: loss or reward, the scores of answers, what the stage is judged by, the rest."""
     first = ("eval_loss", "eval_reward")
+    telling = stage_curves(stage, 20, evaluates=True)
 
-    def place(name: str) -> tuple[bool, bool]:
-        return name not in first, not name.endswith(ANSWER_SCORES)
+    def place(name: str) -> tuple[bool, bool, int]:
+        known = [at for at, curve in enumerate(telling) if curve.removeprefix("eval_") == name.removeprefix("eval_")]
+        return name not in first, not name.endswith(ANSWER_SCORES), known[0] if known else len(telling)
 
     shown = {name: name if name in first else name.removeprefix("eval_") for name in sorted(figures, key=place)}
     return [f"{word} {value_text(figures[name])}" for name, word in shown.items()]
@@ -209,7 +212,7 @@ def empty_chart(snapshot: RunSnapshot | None, run: RunDirectory | None, *, main:
         return f"{doing}\n{coming}" if doing else coming
     if snapshot.evaluations and not run_recipe.trains(recipe):
         # Measured once: that is no curve.
-        return "\n".join(_figures(snapshot.evaluations[-1][1]))
+        return "\n".join(_figures(snapshot.evaluations[-1][1], run_recipe.stage(recipe)))
     return text("dashboard.no_curve", state=state_word(snapshot.state))
 
 

@@ -54,6 +54,9 @@ class RunsScreen(CockpitScreen):
         self._detailed: tuple[object, ...] = ()
         self._folds: dict[Path, bool] = {}
         """Pipelines that somebody folded or unfolded; the others show their parts until they are finished."""
+        self._came_from: Path | None = None
+        self._wanted: Path | None = None
+        """The run that the cursor shall go to as soon as it is in the table."""
 
     def compose_body(self) -> ComposeResult:
         with Vertical(id="runs-body"):
@@ -72,7 +75,10 @@ class RunsScreen(CockpitScreen):
         self.relabel()
 
     def on_shown(self) -> None:
-        """Look at once."""
+        """Look at once; the cursor goes to the run that was opened since."""
+        run = self.cockpit.current_run
+        if run is not None and run.path != self._came_from:
+            self._came_from = self._wanted = run.path
         self.read_runs()
 
     def relabel(self) -> None:
@@ -110,6 +116,9 @@ class RunsScreen(CockpitScreen):
         else:
             empty.update(text("runs.no_match", words=words) if self._rows else text("runs.empty"))
         table.show(shown, folded)
+        if self._wanted is not None and any(row.path == self._wanted for row in shown):
+            table.select(self._wanted)
+            self._wanted = None
         self._follow_cursor()
 
     @on(DataTable.RowHighlighted)

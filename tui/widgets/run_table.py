@@ -35,13 +35,14 @@ class _Column:
 _COLUMNS = (
     _Column("name", 0, False, lambda row: _short(row.name, _NAME_CELLS)),
     _Column("state", 0, False, lambda row: part_state_word(row)),
+    _Column("stage", 72, False, lambda row: row.facts.stage),
     _Column("step", 40, True, lambda row: f"{row.step}/{row.total_steps}" if row.total_steps else "–"),
     _Column("loss", 50, True, lambda row: _loss(row.loss)),
     _Column("elapsed", 60, True, lambda row: duration(row.elapsed) if row.elapsed else "–"),
     _Column("age", 72, True, lambda row: age(row.age) if row.has_begun else "–"),
     _Column("checkpoints", 84, True, lambda row: str(row.checkpoints or "–")),
     _Column("size", 94, True, lambda row: size(row.bytes) if row.bytes else "–"),
-    _Column("method", 110, False, lambda row: f"{row.facts.stage} {row.facts.method}".rstrip()),
+    _Column("method", 110, False, lambda row: row.facts.method),
     _Column("model", 126, False, lambda row: _short(Path(row.facts.model).name, 20)),
 )
 

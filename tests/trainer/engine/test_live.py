@@ -68,6 +68,8 @@ def test_pause_holds_the_steps_and_save_evaluate_sample_work_meanwhile(runs: Tra
     wait_for(lambda: _answers(run, "note"))
     time.sleep(0.3)
     assert _step(run) == held
+    # What was done meanwhile has not ended the pause, and the run says so.
+    assert run.state() is RunState.PAUSED
     assert [found.step for found in list_checkpoints(run.checkpoints_folder, verify="sha256")] == [held]
     assert [event.step for event in events_of(run, "evaluation")] == [held]
     # One by the evaluation, one by the command.
