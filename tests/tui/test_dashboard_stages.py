@@ -134,17 +134,20 @@ async def test_a_sampled_answer_stands_below_its_prompt_with_its_reward(size: tu
         run.measure("grpo")
         run.events.write(SampleEvent(10, "Tell me\nsomething.", "Hello there.", 0.1, 0.25))
         run.events.write(SampleEvent(20, "天空是什么颜色的？", "蓝色。", 0.1, 1.0))
+        run.events.write(SampleEvent(20, "天空是什么颜色的？", "不知道。", 0.1, 0.0))
         app = TrimtabApp(run=run.run.path)
         async with app.run_test(size=size, notifications=True) as pilot:
             await until_drawn(pilot)
             for _ in range(3 if size == (80, 24) else 0):
                 await pilot.press("l")
             await until(pilot, lambda: "Hello there." in screen_text(app))
-            lines = screen_text(app).splitlines()
+            lines = [line[-40:] if size == (120, 40) else line for line in screen_text(app).splitlines()]
             at = next(number for number, line in enumerate(lines) if "Tell me something." in line)
-            assert "reward" in lines[at]
-            assert any("Hello there." in line for line in lines[at + 1 : at + 3])
-            assert "天空是什么颜色的？" in screen_text(app)
+            assert "reward 0.25  Hello there." in lines[at + 1]
+            # Two answers to one prompt stand below it together.
+            at = next(number for number, line in enumerate(lines) if "天空是什么颜色的？" in line)
+            assert "reward 1  蓝色。" in lines[at + 1]
+            assert "reward 0  不知道。" in lines[at + 2]
 
 
 async def test_a_run_that_trained_nothing_offers_no_chat(runs_folder: Path) -> None:

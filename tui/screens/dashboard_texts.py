@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
@@ -20,7 +21,7 @@ from tui.widgets.pane import Row
 from tui.widgets.state_words import STATE_ROLES, state_word
 
 if TYPE_CHECKING:
-    from trainer.run import EndEvent, FindingEvent, Mark, RunDirectory
+    from trainer.run import EndEvent, FindingEvent, Mark, RunDirectory, SampleEvent
     from tui.run_feed import RunSnapshot
 
 _SEVERITY_ROLES = {"error": "error", "warning": "warning", "info": "secondary"}
@@ -111,6 +112,11 @@ def end_text(end: EndEvent) -> str:
     return localized(end.id, values, event_text("end", end.text))
 
 
+def phase_words(line: str) -> str:
+    """What a trainer says that it does, in the language in force where the catalogue has it."""
+    return find(f"dashboard.phase_{line.replace(' ', '_')}") or line
+
+
 def verb_name(verb: str) -> str:
     """A command's verb in the language in force."""
     return find(f"dashboard.verb_{verb}") or verb
@@ -128,19 +134,27 @@ def log_rows(snapshot: RunSnapshot | None) -> list[Row]:
 
 
 def sample_rows(snapshot: RunSnapshot | None, *, newest_last: bool = False) -> list[Row]:
-    """Prompts and answers, the newest first or last; an answer always stands below its prompt."""
-    rows: list[Row] = []
+    """Prompts and answers, the newest first or last; below a prompt stand all answers to it, with their rewards."""
     samples = snapshot.samples if snapshot is not None else ()
-    for sample in samples if newest_last else reversed(samples):
-        prompt = " ".join(sample.prompt.split())
-        head: Row = ((f"{text('common.chart_step', step=sample.step)}  ", "muted"), (prompt, "secondary"))
-        if sample.score is not None:
-            words = "sample_score_held_out" if sample.held_out else "sample_score"
-            head = (*head, (f"  {text(f'dashboard.{words}', score=f'{sample.score:.4g}')}", "muted"))
-        rows.append(head)
-        rows += [((line, "foreground"),) for line in (sample.text.strip() or "…").splitlines()]
+    groups = [list(group) for _, group in groupby(samples, key=lambda one: (one.step, one.prompt, one.held_out))]
+    rows: list[Row] = []
+    for group in groups if newest_last else reversed(groups):
+        first = group[0]
+        step = text("common.chart_step", step=first.step)
+        rows.append(((f"{step}  ", "muted"), (" ".join(first.prompt.split()), "secondary")))
+        for sample in group:
+            rows += _answer_rows(sample)
         rows.append(())
     return rows[:-1]
+
+
+def _answer_rows(sample: SampleEvent) -> list[Row]:
+    lines = (sample.text.strip() or "…").splitlines()
+    if sample.score is None:
+        return [((line, "foreground"),) for line in lines]
+    words = "sample_score_held_out" if sample.held_out else "sample_score"
+    score = text(f"dashboard.{words}", score=f"{sample.score:.4g}")
+    return [((f"{score}  ", "muted"), (lines[0], "foreground")), *[((line, "foreground"),) for line in lines[1:]]]
 
 
 def no_samples(snapshot: RunSnapshot | None) -> str:
@@ -208,7 +222,7 @@ def empty_chart(snapshot: RunSnapshot | None, run: RunDirectory | None, *, main:
         first = curve_title(main_curve(run_recipe.stage(recipe)))
         coming = text("dashboard.first_point", curve=first, steps=run_recipe.logging_steps(recipe))
         # While data are prepared the status knows how far it is; the phase tells only that it began.
-        doing = _message(snapshot) or snapshot.phase_text
+        doing = phase_words(_message(snapshot) or snapshot.phase_text)
         return f"{doing}\n{coming}" if doing else coming
     if snapshot.evaluations and not run_recipe.trains(recipe):
         # Measured once: that is no curve.
