@@ -29,6 +29,11 @@ def has_evaluation_rows(recipe_file: Path) -> bool:
     return not data or bool(data.get("val_size") or data.get("eval_dataset"))
 
 
+def sample_prompts(recipe_file: Path) -> bool:
+    """Whether the run has prompts of its own to sample from."""
+    return bool(_table(recipe_file, "train").get("sample_prompts"))
+
+
 def logging_steps(recipe_file: Path) -> int:
     """How many steps lie between two measurements."""
     value = _table(recipe_file, "train").get("logging_steps", 1)

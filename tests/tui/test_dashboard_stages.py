@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import TracebackType
 
@@ -185,3 +186,17 @@ async def test_keys_that_the_stage_has_no_use_for_are_not_offered(
             await until_drawn(pilot)
             keys = screen_text(app).splitlines()[-1]
             assert [hint for hint in ("e evaluate", "g sample") if hint not in keys] == absent
+
+
+async def test_without_sample_prompts_one_is_asked_for() -> None:
+    with StageRun("ppo") as run:
+        run.measure("ppo")
+        app = TrimtabApp(run=run.run.path)
+        async with app.run_test(size=(80, 24), notifications=True) as pilot:
+            await until_drawn(pilot)
+            await pilot.press("g")
+            await until(pilot, lambda: "a prompt for the weights as they are now" in screen_text(app))
+            await pilot.press(*"Hi?", "enter")
+            await until(pilot, lambda: any(run.run.commands_folder.glob("[0-9]*.json")))
+            command = json.loads(next(run.run.commands_folder.glob("[0-9]*.json")).read_text())
+            assert (command["verb"], command["arguments"]) == ("sample", {"prompts": ["Hi?"]})

@@ -20,6 +20,7 @@ from tui.screens.review import ReviewScreen
 from tui.screens.setup import SetupScreen
 from tui.widgets.field_editor import ChoiceList, FieldEditor
 from tui.widgets.form import Form
+from tui.widgets.section_bar import SectionBar
 
 
 @pytest.fixture(autouse=True)
@@ -359,6 +360,16 @@ async def test_the_section_of_adapters_is_called_lora_only_where_the_adapter_is_
         first_rows = "\n".join(shown(pilot).splitlines()[:12])
         assert "LoRA" not in first_rows
         assert "Adapter" in first_rows
+
+
+async def test_sections_that_stages_share_are_called_by_what_they_hold() -> None:
+    async with setup_open(size=(120, 40)) as (setup, pilot):
+        for stage, titles in (("ppo", {"PPO", "Rewards"}), ("rloo", {"Reward model", "RLOO", "Rewards"})):
+            setup.form.take({"method.stage": stage})
+            await pilot.pause()
+            shown_titles = {tab.title for tab in setup.query_one(SectionBar).tabs}
+            assert titles <= shown_titles
+            assert ("PPO" in shown_titles) == (stage == "ppo")
 
 
 async def test_loading_another_preset_asks_before_it_drops_changes() -> None:

@@ -55,9 +55,15 @@ def table_title(table: str) -> str:
 
 
 def section_title(model: FormModel, table: str) -> str:
-    """The title of a section; that of the adapters is LoRA's only where the adapter is one."""
-    other = table == "lora" and model.value("method.finetuning_type") != "lora"
-    return text("setup.section_adapter") if other else table_title(table)
+    """The title of a section: what its fields are for with this method and stage, where the table has another name."""
+    method, stage = model.value("method.finetuning_type"), model.value("method.stage")
+    if table == "lora" and method != "lora":
+        return text("setup.section_adapter")
+    if table == "preference" and stage not in ("dpo", "kto"):
+        return text("setup.section_reference")
+    if table == "ppo" and stage != "ppo":
+        return text("setup.section_reward_model")
+    return table_title("rloo" if table == "grpo" and stage == "rloo" else table)
 
 
 def unit_text(unit: str) -> str:

@@ -354,8 +354,8 @@ class DashboardScreen(CockpitScreen):
         self._controls.send("evaluate")
 
     def action_sample(self) -> None:
-        """Answers of the live weights to the sample prompts."""
-        self._controls.send("sample")
+        """Answers of the live weights to the sample prompts, or to one that is typed."""
+        self._controls.sample(self._snapshot)
 
     def action_learning_rate(self) -> None:
         """Ask for a new learning rate."""

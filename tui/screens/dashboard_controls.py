@@ -113,6 +113,20 @@ class Controls:
         explanation = text("dashboard.rate_explained", value=_rounded(now), peak=_rounded(peak))
         self._screen.app.push_screen(LineDialog(text("dashboard.rate_title"), explanation, check), apply)
 
+    def sample(self, snapshot: RunSnapshot | None) -> None:
+        """Answers to the run's sample prompts; where it has none, one is asked for."""
+        if snapshot is None or run_recipe.sample_prompts(snapshot.run.recipe_file):
+            self.send("sample")
+            return
+
+        def apply(entry: str | None) -> None:
+            if entry:
+                self.send("sample", prompts=[entry.strip()])
+
+        title, explanation = text("dashboard.sample_title"), text("dashboard.sample_explained")
+        dialog = LineDialog(title, explanation, lambda entry: (bool(entry.strip()), ""))
+        self._screen.app.push_screen(dialog, apply)
+
     def ask_stop(self) -> None:
         """Save and stop, stop without saving, or neither."""
 

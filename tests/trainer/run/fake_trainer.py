@@ -301,7 +301,12 @@ def fake_resolved() -> Resolved:
     from trainer.config import Hardware, Recipe, resolve
 
     recipe = Recipe().with_values(
-        {"model.model_name_or_path": "demo_model", "data.dataset": ["identity"], "data.val_size": 0.1}
+        {
+            "model.model_name_or_path": "demo_model",
+            "data.dataset": ["identity"],
+            "data.val_size": 0.1,
+            "train.sample_prompts": list(PROMPTS),
+        }
     )
     return resolve(recipe, Hardware(cuda=False, bf16=False, gpu_count=0, cpu_cores=2))
 
