@@ -290,7 +290,7 @@ async def test_saving_overwriting_and_loading_presets() -> None:
         assert load_preset("my-demo").recipe.lora.lora_rank == 32
         await pilot.press("ctrl+o")
         await pilot.pause()
-        names = [info.name for info in list_presets()]
+        names = [info.name for info in list_presets() if not info.parts]
         await pilot.press("home", *["down"] * names.index("sft-lora"), "enter")
         await pilot.pause()
         assert setup.model.preset.name == "sft-lora"
