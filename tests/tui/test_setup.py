@@ -11,6 +11,7 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from tests.trainer.run.fake_trainer import write_run
 from tests.tui.cockpit_world import until
 from trainer.config import Finding, list_presets, load_preset
 from trainer.run import RunDirectory, list_runs
@@ -360,6 +361,21 @@ async def test_the_section_of_adapters_is_called_lora_only_where_the_adapter_is_
         first_rows = "\n".join(shown(pilot).splitlines()[:12])
         assert "LoRA" not in first_rows
         assert "Adapter" in first_rows
+
+
+async def test_reward_models_that_were_trained_here_are_offered(runs_folder: Path) -> None:
+    run = write_run(runs_folder / "judge", steps=20)
+    recipe = run.recipe_file.read_text().replace('stage = "sft"', 'stage = "rm"')
+    run.recipe_file.write_text(recipe)
+    write_run(runs_folder / "talker", steps=20)
+    async with setup_open() as (setup, pilot):
+        setup.form.take({"method.stage": "ppo"})
+        setup.form.go_to("ppo.reward_model")
+        await pilot.press("enter")
+        await pilot.pause()
+        choices = setup.query_one(FieldEditor).query_one(ChoiceList)
+        offered = [str(option.id) for option in choices.options]
+        assert [Path(one).parts[-3:] for one in offered] == [("judge", "checkpoints", "step-00000020")]
 
 
 async def test_sections_that_stages_share_are_called_by_what_they_hold() -> None:

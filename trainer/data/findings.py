@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 FINDING_TEXTS: dict[str, str] = {
     "model_unusable": "{problem}",
     "adapter_unusable": "{problem}",
+    "reward_model_missing": "reward_model = {given}: there is no such folder. Name a checkpoint of stage rm",
+    "reward_model_is_none": "reward_model = {given} is no reward model: name a checkpoint of stage rm",
+    "reward_model_is_a_run": "reward_model = {given} is a run: name one of its checkpoints, such as {proposed}",
+    "reward_model_is_whole": "reward_model = {given} holds whole weights and no adapter: set reward_model_type = full",
     "model_no_template": "{problem}",
     "template_unknown": "{problem}",
     "model_not_local": "{model} is not on this machine: it will be downloaded at the start and checked then",

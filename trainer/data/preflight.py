@@ -25,6 +25,7 @@ from trainer.data.prepare import recipe_tokenizer
 from trainer.data.python_file import reward_file_finding
 from trainer.data.registry import split_names
 from trainer.data.remote_code import code_finding
+from trainer.data.reward_model import reward_model_finding
 from trainer.data.templates import named_template
 from trainer.data.tokenizer import TextTokenizer
 from trainer.errors import UserError
@@ -48,6 +49,8 @@ def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5)
         findings += unknown_parts(recipe, tokenizer.folder)
     if (of_file := reward_file_finding(recipe)) is not None:
         findings.append(of_file)
+    if (of_model := reward_model_finding(recipe)) is not None:
+        findings.append(of_model)
     if not Hardware.detect().cuda:
         findings += large_for_processor(recipe)
     options = PipelineOptions.of(recipe, limit_rows=limit_rows).for_check(seconds)

@@ -1,21 +1,26 @@
-"""Values that a text field is likely to want, looked up on this machine: data sets. Models have their own dialog.
+"""Values that a text field is likely to want, looked up on this machine: data sets, reward models. Models have their
+own dialog.
 
 Which sets fit the stage is not known here: finding it out means reading rows, which a worker does (`tui.data_client`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from trainer.config import Recipe, resolve_dataset_dir
 from trainer.errors import UserError
+from tui import run_recipe
 from tui.data_answers import DataSet, Listing
 from tui.locale import text
 
 DATASET_FIELDS = ("data.dataset", "data.eval_dataset")
+REWARD_MODEL = "ppo.reward_model"
 _MOST = 40
+_MOST_RUNS = 8
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,8 @@ Suggest = Callable[[str], Sequence[Suggestion]]
 
 def suggestions(key: str, recipe: Recipe, listing: Listing | None = None) -> tuple[Suggestion, ...]:
     """Likely values of a field; empty for most. With a listing, the data sets that fit the stage come first."""
+    if key == REWARD_MODEL:
+        return tuple(Suggestion(path) for path in _reward_models())
     if key not in DATASET_FIELDS:
         return ()
     files = [Suggestion(name) for name in _files_here()[:_MOST]]
@@ -56,6 +63,18 @@ def _registered(recipe: Recipe) -> tuple[str, ...]:
         return list_datasets(resolve_dataset_dir(recipe.data.dataset_dir))
     except UserError:
         return ()
+
+
+def _reward_models() -> Iterator[str]:
+    """The newest checkpoints of reward models that were trained here, as one would type them."""
+    from trainer.run import list_checkpoints, list_runs
+
+    runs = (run for run in list_runs() if run_recipe.stage(run.recipe_file) == "rm")
+    for run in islice(runs, _MOST_RUNS):
+        saved = list_checkpoints(run.checkpoints_folder, verify="size")
+        if saved:
+            newest = saved[-1].path
+            yield str(newest.relative_to(Path.cwd()) if newest.is_relative_to(Path.cwd()) else newest)
 
 
 def _files_here() -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from textual.widgets import DataTable
 
 from tui.locale import text
 from tui.run_rows import RunRow
+from tui.stage_curves import main_curve
 from tui.widgets.ages import age
 from tui.widgets.glyphs import ascii_only
 from tui.widgets.measures import duration, size
@@ -37,7 +38,7 @@ _COLUMNS = (
     _Column("state", 0, False, lambda row: part_state_word(row)),
     _Column("stage", 72, False, lambda row: row.facts.stage),
     _Column("step", 40, True, lambda row: f"{row.step}/{row.total_steps}" if row.total_steps else "–"),
-    _Column("loss", 50, True, lambda row: _loss(row.loss)),
+    _Column("loss", 50, True, lambda row: _loss(row.loss) if main_curve(row.facts.stage) == "loss" else "–"),
     _Column("elapsed", 60, True, lambda row: duration(row.elapsed) if row.elapsed else "–"),
     _Column("age", 72, True, lambda row: age(row.age) if row.has_begun else "–"),
     _Column("checkpoints", 84, True, lambda row: str(row.checkpoints or "–")),
