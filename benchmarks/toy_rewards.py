@@ -94,7 +94,7 @@ def trl(way: str, reward: str, seed: int, rate: float, folder: str) -> list[dict
 
     is_rloo = way == "trl-rloo"
     kind = trl.RLOOConfig if is_rloo else trl.GRPOConfig
-    more = {} if is_rloo else {"loss_type": "grpo", "scale_rewards": "group"}
+    more = {} if is_rloo else {"loss_type": "grpo", "scale_rewards": "group", "use_bias_correction_kl": False}
     arguments = kind(
         output_dir=folder,
         max_steps=STEPS,

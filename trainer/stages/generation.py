@@ -46,9 +46,11 @@ def draw_answers(
     prompts: Sequence[Sequence[int]],
     expected: Sequence[str],
     stop_when: Callable[[], bool],
+    *,
+    skip_special_tokens: bool,
 ) -> list[Answer]:
     """One answer to each prompt, all in one batch; `model` is in evaluation mode. They end early when `stop_when` says
-    so.
+    so. Their text, which is rewarded, is without special tokens where these are to be skipped.
     """
     drawn = generate_batch(model, settings, prompts, stop_when)
     ends = torch.tensor(settings.eos_token_id).reshape(-1)
@@ -60,7 +62,7 @@ def draw_answers(
                 ids=ids,
                 has_end=bool(torch.isin(ids[-1], ends)),
                 prompt=tokenizer.decode(list(prompt)),
-                text=tokenizer.decode(ids, skip_special_tokens=True).strip(),
+                text=tokenizer.decode(ids, skip_special_tokens=skip_special_tokens).strip(),
                 expected=wanted,
             )
         )

@@ -107,7 +107,9 @@ class GroupTrainer(RolloutTrainer):
             outside = clipped_share(new.detach(), old, low, high)[mask]
             losses = policy_losses(new, old, inputs["advantages"], low, high)
             if self.reference is not None:
-                losses = losses + table.beta * kl_estimates(new, inputs["reference"])
+                away = kl_estimates(new, inputs["reference"])
+                weights = (new - old).exp() if table.use_bias_correction_kl else 1.0
+                losses = losses + table.beta * away * weights
             losses = by_answer(losses, mask, table.loss_type, int(self.settings.max_new_tokens))
         self.figures.add("clipped", outside)
         return losses.sum()

@@ -209,7 +209,13 @@ class RolloutTrainer(RunTrainer, Trainer):
         expected = [rows.expected(number) for number in numbers]
         with self.compute_loss_context_manager():
             return draw_answers(
-                model, self.processing_class, settings, prompts, expected, stop_when=self.live.asked_to_stop
+                model,
+                self.processing_class,
+                settings,
+                prompts,
+                expected,
+                self.live.asked_to_stop,
+                skip_special_tokens=self.recipe.generation.skip_special_tokens,
             )
 
     @torch.no_grad()

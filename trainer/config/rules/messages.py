@@ -182,6 +182,11 @@ MESSAGES: dict[str, str] = {
     "reward_weights_count": "there are {weights} reward_weights for {count} reward_funcs: give each one or remove them",
     "answers_not_drawn": "stage {stage} learns from different answers to a prompt, and do_sample = false always gives "
     "the same one: turn it on",
+    "answers_and_beams": "stage {stage} draws its answers, and a beam search does not: set num_beams = 1",
+    "answers_and_repetition": "repetition_penalty draws by other probabilities than those that the losses reckon with: "
+    "set it to 1",
+    "answers_and_dropout": "lora_dropout changes the probabilities between the draw of an answer and the learning from "
+    "it, as if the policy had moved: set it to 0",
     "answers_of_likeliest_tokens": "top_p and top_k leave unlikely tokens out, while the losses reckon with the "
     "probabilities of all: set top_p = 1 and top_k = 0",
     "answers_and_groups": "a step has {answers} answers, which is no multiple of num_generations = {group}: set "

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from trainer.config.finding import Finding
-from trainer.config.form import IN_ANSWERING, IN_GROUPS
+from trainer.config.form import IN_ANSWERING, IN_GROUPS, WITH_DROPOUT
 from trainer.config.hardware import Hardware
 from trainer.config.recipe import Recipe
 from trainer.config.rules.base import Rule, error, warning
@@ -77,6 +77,15 @@ def drawn_answers(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
     if not _answers(recipe):
         return
     table, key = recipe.generation, "generation.do_sample"
+    if table.num_beams > 1:
+        beams = "generation.num_beams"
+        yield error("answers_and_beams", beams, "method.stage", change={beams: 1}, stage=recipe.method.stage)
+    if table.repetition_penalty != 1:
+        penalty = "generation.repetition_penalty"
+        yield warning("answers_and_repetition", penalty, "method.stage", change={penalty: 1.0})
+    if recipe.lora.lora_dropout > 0 and recipe.method.finetuning_type in WITH_DROPOUT.values:
+        dropout = "lora.lora_dropout"
+        yield warning("answers_and_dropout", dropout, "method.stage", change={dropout: 0.0})
     if not table.do_sample:
         yield error("answers_not_drawn", key, "method.stage", change={key: True}, stage=recipe.method.stage)
     elif table.top_p < 1 or table.top_k > 0:

@@ -88,6 +88,10 @@ class GrpoTable(Table):
     epsilon_high: Annotated[float | None, Field(gt=0), Form("expert")] = None
     """The same upwards (DAPO: 0.28). Unset: as `epsilon`."""
 
+    use_bias_correction_kl: Annotated[bool, Form("expert", when=(Condition("method.stage", ("grpo",)),))] = False
+    """Weigh the KL distance of each token by the ratio of its probabilities, so that its gradient is that of the
+    distance itself (DeepSeek-V3.2; the default of TRL 1.16). Off: as in the paper of GRPO, with a weaker pull."""
+
     scale_rewards: Annotated[bool, Form("advanced", when=(Condition("method.stage", ("grpo",)),))] = True
     """Divide by the spread of a group's rewards. Off (Dr. GRPO): groups that nearly agree count less."""
 

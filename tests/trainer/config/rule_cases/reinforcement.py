@@ -64,6 +64,9 @@ REINFORCEMENT_CASES: tuple[Case, ...] = (
         method__stage="ppo",
         generation__do_sample=False,
     ),
+    case("answers_and_beams", "and a beam search does not", method__stage="ppo", generation__num_beams=4),
+    case("answers_and_repetition", "draws by other", method__stage="rloo", generation__repetition_penalty=1.2),
+    case("answers_and_dropout", "set it to 0", method__stage="ppo", lora__lora_dropout=0.1),
     case("answers_of_likeliest_tokens", "top_p and top_k leave unlikely tokens out", method__stage="ppo"),
     case(
         "answers_and_groups",
