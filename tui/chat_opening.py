@@ -24,6 +24,8 @@ class Opening:
     suggestion: str = ""
     system: str = ""
     generation: Mapping[str, object] = field(default_factory=dict)
+    goes_on: bool = False
+    """The run is being trained further."""
 
 
 def find_opening(checkpoint: Path | None, run: Path | None) -> Opening:
@@ -49,6 +51,7 @@ def find_opening(checkpoint: Path | None, run: Path | None) -> Opening:
             suggestion=prompts[0],
             system=recipe.data.default_system or "",
             generation=recipe.generation.model_dump(),
+            goes_on=directory.state().alive,
         )
     return Opening(str(checkpoint), run)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from textual.widgets import Label
 from tests.trainer.run.fake_trainer import write_run
 from tests.training_runs import TrainingRuns
 from tests.tui import fake_chat_worker
-from tests.tui.cockpit_world import screen_text, speaking, until, until_drawn
+from tests.tui.cockpit_world import LiveRun, screen_text, speaking, until, until_drawn
 from trainer.chat.scoring import load_to_score
 from trainer.data import Message
-from trainer.run import RunDirectory
+from trainer.run import RunDirectory, write_checkpoint
 from tui import workers
 from tui.app import TrimtabApp
 from tui.screens.chat import ChatScreen
@@ -36,22 +37,26 @@ def fake_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers.ChatClient, "__init__", lambda self: begin(self, command))
 
 
-def reward_run(folder: Path, base: Path, *, stage: str = "rm", kind: str = "SEQ_CLS", steps: int = 60) -> RunDirectory:
+def reward_run(folder: Path, base: Path, *, stage: str = "rm", kind: str = "SEQ_CLS") -> RunDirectory:
     """A finished run, of stage rm if nothing else is said, with checkpoints at step 30 and 60."""
-    from trainer.run import write_checkpoint
+    run = write_run(folder, steps=60, save_steps=30)
+    as_reward_run(run, base, [30, 60], stage=stage, kind=kind)
+    return run
 
-    run = write_run(folder, steps=steps, save_steps=30)
-    recipe = run.recipe_file.read_text()
-    run.recipe_file.write_text(re.sub(r'(?m)^stage = ".*"$', f'stage = "{stage}"', recipe))
+
+def as_reward_run(
+    run: RunDirectory, base: Path, steps: Sequence[int], *, stage: str = "rm", kind: str = "SEQ_CLS"
+) -> None:
+    """Let its recipe and its checkpoints be those of a reward model."""
+    run.recipe_file.write_text(re.sub(r'(?m)^stage = ".*"$', f'stage = "{stage}"', run.recipe_file.read_text()))
     assert run.recipe().method.stage == stage
 
     def fill(checkpoint: Path) -> None:
-        (checkpoint / "trimtab.json").write_text(json.dumps({"base_model": str(base), "run": folder.name}))
+        (checkpoint / "trimtab.json").write_text(json.dumps({"base_model": str(base), "run": run.name}))
         (checkpoint / "adapter_config.json").write_text(json.dumps({"task_type": kind}))
 
-    for step in range(30, steps + 1, 30):
+    for step in steps:
         write_checkpoint(run.checkpoints_folder, step, fill)
-    return run
 
 
 @pytest.fixture
@@ -78,7 +83,8 @@ def shown(app: TrimtabApp) -> list[list[str]]:
 
 async def open_score(app: TrimtabApp, pilot: Pilot[Any], run: RunDirectory) -> ScoreScreen:
     app.open_score(None, run.path)
-    await until(pilot, lambda: isinstance(app.screen, ScoreScreen) and app.screen.session.phase == "ready")
+    # The real worker imports torch, which takes long on a machine that has other things to do.
+    await until(pilot, lambda: isinstance(app.screen, ScoreScreen) and app.screen.session.phase == "ready", 120)
     return score_of(app)
 
 
@@ -122,7 +128,7 @@ async def test_answers_stand_in_the_order_of_their_numbers_with_the_difference(r
         assert [line[2] for line in lines[2:]] == ["-2.000", "-3.000"]
         assert [line[-1] for line in lines[1:]] == ["abcde", "abc", "你好"]
         # Bradley and Terry: exp(5), exp(3) and exp(2) in parts of their sum.
-        assert [line[-2] for line in lines[1:]] == ["84%", "11%", "4%"]
+        assert [line[-3:-1] for line in lines[1:]] == [["84", "%"], ["11", "%"], ["4", "%"]]
         assert len(screen.judgements) == 1
 
 
@@ -225,6 +231,18 @@ async def test_what_is_written_is_judged_by_another_checkpoint_that_is_chosen(ru
         assert ["judge", "·", "step", "30"] in lines
         screen._look_for_newer()
         await until(pilot, lambda: "step 60 is newer: ^o" in str(screen.query_one("#score-head", Label).content))
+
+
+async def test_of_a_run_that_goes_on_the_checkpoint_is_asked_and_it_says_so(
+    base: Path, runs_folder: Path, fake_worker: None
+) -> None:
+    live = LiveRun("live", save_steps=30)
+    live.train(40)
+    as_reward_run(live.run, base, [30])
+    app = TrimtabApp(screen="score")
+    async with app.run_test(size=SIZE, notifications=True) as pilot:
+        await open_score(app, pilot, live.run)
+        assert "its checkpoint of step 30 is asked" in screen_text(app)
 
 
 async def test_c_on_the_dashboard_of_a_reward_model_scores(run: RunDirectory) -> None:

@@ -16,8 +16,9 @@ from trainer.data.messages import BadRow, Message, Row, SourceReference
 from trainer.data.model_folder import whole_model_folder
 from trainer.data.model_kind import holds_reward_model
 from trainer.errors import UserError
-from trainer.model.adapters import load_adapters
+from trainer.model.adapters import adapter_chain, load_adapters
 from trainer.model.loading_record import LoadingRecord
+from trainer.model.vocabulary import fit_vocabulary
 
 from .loading import base_of
 from .placing import load_base
@@ -75,9 +76,11 @@ def load_to_score(model: str, adapters: Sequence[str] = (), settings: Mapping[st
             hint="Choose a checkpoint of stage rm; with this one one can chat.",
         )
     record = LoadingRecord.of_checkpoint(folder).with_settings(settings or {})
-    encoder = RowEncoder(load_tokenizer(folder), EncodeOptions(cutoff_len=_LONGEST, stage="kto"))
+    tokenizer = load_tokenizer(folder)
+    encoder = RowEncoder(tokenizer, EncodeOptions(cutoff_len=_LONGEST, stage="kto"))
     if not (folder / "adapter_config.json").is_file():
         return RewardModel(folder.name, load_base(str(folder), record, scores=True), encoder)
     weights = load_base(model if adapters else base_of(folder), record, scores=True)
     chain = list(adapters) or [str(folder)]
+    fit_vocabulary(weights, tokenizer.backend, adapter_chain(chain))
     return RewardModel(folder.name, load_adapters(weights, chain, trainable=False).eval(), encoder)

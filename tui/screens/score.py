@@ -14,7 +14,7 @@ from textual.containers import Vertical
 from textual.widgets import Label
 
 from trainer.errors import UserError
-from tui.chat_opening import Opening
+from tui.chat_opening import Opening, step_of
 from tui.chat_session import ChatSession
 from tui.conversation import Transcript
 from tui.judgement import Judgement, RatedAnswer, Turn
@@ -79,6 +79,8 @@ class ScoreScreen(TalkScreen):
             self._transcript = None
         if opening.run != self._run or not self._path:
             sheet.write(system=opening.system, prompt=sheet.prompt, answers=sheet.answers)
+        if opening.goes_on:
+            self.notify(text("score.run_goes_on", step=step_of(opening.path)), markup=False)
 
     def loading_begun(self) -> None:
         """Judge what is written, now that another model was chosen."""

@@ -14,6 +14,7 @@ from trainer.config import resolve_model_path
 from trainer.errors import UserError
 from trainer.paths import shipped_folder
 from trainer.run import RunDirectory, list_checkpoints, list_runs
+from tui import run_recipe
 from tui.locale import text
 from tui.widgets.ages import age
 from tui.widgets.picker import Picker
@@ -43,7 +44,10 @@ def find_choices(runs: Sequence[RunDirectory] | None = None) -> list[ChatChoice]
         checkpoints = list_checkpoints(run.checkpoints_folder, verify="size")
         for checkpoint in checkpoints:
             title = text("chat.checkpoint_title", run=run.name, step=checkpoint.step)
-            choice = ChatChoice(str(checkpoint.path), title, age(time.time() - checkpoint.created), run.path)
+            detail = age(time.time() - checkpoint.created)
+            if run_recipe.stage(run.recipe_file) == "rm":
+                detail = f"{detail} · {text('score.kind_model')}"
+            choice = ChatChoice(str(checkpoint.path), title, detail, run.path)
             found.append((checkpoint.created, choice))
         base = _base_model(run)
         if base:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from tui.judgement import Judgement, RatedAnswer, shares
 from tui.locale import text
 from tui.widgets.chat_log import Block
-from tui.widgets.gauge import bar
+from tui.widgets.glyphs import ascii_only
 
 _BAR = 10
 _FIGURES = 18
@@ -67,5 +67,7 @@ def _figures(rank: int, answer: RatedAnswer, best: float) -> str:
 
 def _bar(share: float, width: int) -> str:
     cells = min(_BAR, width - _FIGURES - 2)
-    drawn = "".join(piece for piece, _ in bar(share, cells, "")) if cells > 1 else ""
-    return f"  {drawn}{f' {share:4.0%}' if width >= _WITH_SHARE else ''}" if drawn else ""
+    if cells < 2:
+        return ""
+    drawn = (round(share * cells) * ("#" if ascii_only() else "━")).ljust(cells)
+    return f"  {drawn} {100 * share:3.0f} %" if width >= _WITH_SHARE else f"  {drawn}"
