@@ -53,6 +53,11 @@ DATASETS: dict[str, Row] = {
         "ranking": True,
         "columns": {"prompt": "instruction", "chosen": "chosen", "rejected": "rejected"},
     },
+    # The better answers alone, to fine-tune on.
+    "demo_manners": {
+        "file_name": "demo_preference.jsonl",
+        "columns": {"prompt": "instruction", "response": "chosen"},
+    },
     "demo_kto": {
         "file_name": "demo_kto.jsonl",
         "columns": {"prompt": "instruction", "response": "output", "kto_tag": "kto_tag"},

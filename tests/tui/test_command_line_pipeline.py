@@ -66,7 +66,9 @@ def is_busy_at(number: int) -> bool:
 
 
 def test_a_pipeline_is_followed_to_its_end_and_told_as_one(world: World) -> None:
-    result = world.trimtab("train", "trio", "3.learning_rate=1e-5", "评判.lora_rank=4", "--name", "one")
+    result = world.trimtab(
+        "train", "trio", "3.learning_rate=1e-5", "评判.lora_rank=4", "1.price_per_hour=3600", "--name", "one"
+    )
     assert result.code == 0, result.out + result.err
     for number, name in enumerate(("sft (sft)", "评判 (rm)", "ppo (ppo)"), start=1):
         assert f"Part {number} of 3: {name}" in result.out
@@ -77,6 +79,7 @@ def test_a_pipeline_is_followed_to_its_end_and_told_as_one(world: World) -> None
     listed = json.loads(world.trimtab("runs", "--json").out)
     assert [(each["kind"], each["name"], each["state"]) for each in listed] == [("pipeline", "one", "finished")]
     assert [part["run"]["name"] for part in listed[0]["parts"]] == ["one.sft", "one.评判", "one.ppo"]
+    assert listed[0]["price"] == pytest.approx(listed[0]["parts"][0]["run"]["elapsed"])
     assert world.trimtab("runs").out.splitlines()[1].split()[:2] == ["one", "finished"]
     assert "3  ppo   ppo    finished" in world.trimtab("status", "one").out
     again = world.trimtab("resume", "one")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -285,6 +286,15 @@ def pipeline_of(run: RunDirectory) -> Pipeline | None:
 
 
 def _read(folder: Path) -> Pipeline | None:
+    try:
+        return _read_once(folder, (folder / _RECORD).stat().st_mtime_ns)
+    except OSError:
+        return None
+
+
+@lru_cache(maxsize=256)
+def _read_once(folder: Path, changed: int) -> Pipeline | None:
+    """The pipeline as it was written at `changed`: checking recipes takes milliseconds, and lists look often."""
     record = read_json(folder / _RECORD)
     if record is None:
         return None

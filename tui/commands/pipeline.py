@@ -30,12 +30,14 @@ _LEADER_SECONDS = 15.0
 def train_pipeline(file: Path, settings: Sequence[str], *, name: str | None, detach: bool) -> int:
     """Check all parts, start the first one, and follow them; 2 when there are errors, which are printed."""
     from tui.commands.pipeline_check import examine_parts, print_parts
+    from tui.commands.train import warn_of_others
 
     parts = read_pipeline(file, settings)
     examined = examine_parts(parts)
     print_parts(examined, at_start=True)
     if not all(each.good for each in examined):
         return 2
+    warn_of_others()
     pipeline = create_pipeline(name or free_run_name(file.stem), parts, source=str(file.resolve()))
     try:
         launch_pipeline(pipeline)

@@ -90,6 +90,8 @@ def resume(arguments: Namespace) -> int:
         from tui.commands.pipeline import resume_pipeline
 
         return resume_pipeline(pipeline, arguments.settings, detach=arguments.detach)
+    from tui.commands.runs import part_note
+
     run = find_run(arguments.run)
     if arguments.settings:
         raise UserError(text("command_line.resume_settings_of_run"), field=arguments.settings[0])
@@ -102,6 +104,8 @@ def resume(arguments: Namespace) -> int:
             text("command_line.resume_finished", name=run.name),
             hint=text("command_line.resume_finished_hint", checkpoint=_newest(run), preset=run.identity().preset),
         )
+    if (note := part_note(run)) != "":
+        print(note)
     warn_of_others(run)
     checkpoint = latest_checkpoint(run.checkpoints_folder)
     if checkpoint is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trainer.config import Recipe
-from trainer.config.pipeline import Part, chained, is_pipeline, read_pipeline
+from trainer.config.pipeline import Part, chained, is_pipeline, needed_by, read_pipeline
 from trainer.errors import UserError
 
 RESULTS = {name: f"/runs/{name}" for name in ("sft", "rm", "dpo", "ppo")}
@@ -35,6 +35,27 @@ def test_a_policy_and_its_judge_lie_on_the_fine_tuned_model() -> None:
     policy = chained(parts, 2, RESULTS)
     assert origin(policy) == ("base-of-sft", ["/runs/sft"], True)
     assert (policy.ppo.reward_model, policy.ppo.reward_model_type) == ("/runs/rm", "lora")
+
+
+def test_what_is_not_there_yet_is_stood_in_for() -> None:
+    parts = [part("sft", "sft"), part("rm", "rm"), part("ppo", "ppo")]
+    policy = chained(parts, 2, {})
+    assert origin(policy) == ("base-of-sft", [], False)
+    # A reward model it will have, and needs one to pass its check.
+    assert (policy.ppo.reward_model, policy.ppo.reward_model_type) == ("rm", "lora")
+    assert [[each.name for each in needed_by(parts, number)] for number in range(3)] == [[], ["sft"], ["sft", "rm"]]
+    whole = [part("sft", "sft", "full"), part("dpo", "dpo", "full"), part("kto", "kto", "full")]
+    assert origin(chained(whole, 2, {"sft": "/runs/sft"})) == ("/runs/sft", [], False)
+
+
+def test_a_part_that_only_evaluates_is_passed_over() -> None:
+    look = part("look", "sft", train__do_train=False, train__do_eval=True, data__dataset=["some"])
+    parts = [part("sft", "sft"), look, part("dpo", "dpo")]
+    assert (
+        origin(chained(parts, 1, RESULTS))
+        == origin(chained(parts, 2, RESULTS))
+        == ("base-of-sft", ["/runs/sft"], False)
+    )
 
 
 def test_preferences_go_on_with_the_adapter() -> None:

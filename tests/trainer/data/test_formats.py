@@ -305,4 +305,6 @@ def test_the_shipped_data_sets_are_good_registered_or_not(name: str) -> None:
     )
     converted = convert_all(rows, stage, entry=entry)
     assert all(isinstance(row, Row) for row in converted)
-    assert convert_all(rows, stage) == converted
+    # Only the register tells that of ranked rows the better answers alone are meant.
+    if name != "demo_manners":
+        assert convert_all(rows, stage) == converted
