@@ -3,9 +3,9 @@
     python -m benchmarks.preference_against_trl [sigmoid ipo ... kto] [--steps 60]
 
 Both continue the same new adapter of the bundled demo model on the bundled rows, in the order of the file, with the
-same arguments, in float32. TRL tokenizes the rows itself; that both have the same tokens is checked. KTO's other
-answers are drawn differently by the two (TRL: the neighbour in the batch), so TRL is given ours. Printed are the
-largest differences over all steps, and of the adapters at the end.
+same arguments, in float32. TRL tokenizes the rows itself, which is compared; then it is given our tokens, because it
+also learns the line break after the end of a turn, and draws KTO's other answers differently (the neighbour in the
+batch). Printed are the largest differences over all steps, and of the adapters at the end.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 
 from benchmarks.stages_on_demo import train
@@ -91,6 +91,7 @@ def theirs(recipe: Recipe, adapter: Path, folder: Path) -> tuple[Curves, dict[st
     make: Any = KTOTrainer if judged else DPOTrainer
     rows = Dataset.from_list([_as_trl_takes_it(row) for row in _raw_rows(judged)])
     trainer = make(model=model, args=arguments, train_dataset=rows, processing_class=tokenizer)
+    trainer.remove_callback(PrinterCallback)
     trainer.train_dataset = _with_our_tokens(trainer.train_dataset, recipe)
     trainer.train()
     folder.mkdir(exist_ok=True)
@@ -116,16 +117,18 @@ def _as_trl_takes_it(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_our_tokens(dataset: Any, recipe: Recipe) -> Any:
-    """TRL's rows, for kto with our choice of other answers; their tokens have to be ours."""
+    """Our tokens in the place of TRL's, after comparing them."""
     judged = recipe.method.stage == "kto"
     rows = AnswerRows(prepare(recipe).train, judged=judged, seed=recipe.train.seed)
     first, second = ("completion_ids", "KL_completion_ids") if judged else ("chosen_ids", "rejected_ids")
-    own = [{"prompt_ids": row["prompt"].tolist(), first: row["first"].tolist()} for row in rows]
-    others = [row["second"].tolist() for row in rows]
-    for name in ("prompt_ids", first):
-        same = [row[name] for row in own] == list(dataset[name])
-        print(f"  {len(own)} rows, {name}: {'the same tokens' if same else 'OTHER TOKENS'}")
-    return dataset.remove_columns(second).add_column(second, others) if judged else dataset
+    own = {"prompt_ids": "prompt", first: "first", second: "second"}
+    columns = {theirs: [row[mine].tolist() for row in rows] for theirs, mine in own.items()}
+    prompts = columns["prompt_ids"] == list(dataset["prompt_ids"])
+    surplus = {tuple(more[len(ids) :]) for ids, more in zip(columns[first], dataset[first], strict=True)}
+    same = all(more[: len(ids)] == ids for ids, more in zip(columns[first], dataset[first], strict=True))
+    print(f"  {len(rows)} rows: prompts the same {prompts}, answers the same {same}, and after them TRL has {surplus}")
+    kept = [name for name in dataset.column_names if name == "label"]
+    return Dataset.from_dict({**columns, **{name: dataset[name] for name in kept}})
 
 
 def _curves(steps: list[dict[str, float]]) -> Curves:
