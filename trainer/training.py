@@ -96,6 +96,9 @@ def _train(session: RunSession, *, resume: bool) -> int:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint.path))
     except StopTraining:
         trainer.stopped = True
+        step = int(trainer.state.global_step)
+        saved = trainer.checkpoints.last_step == step
+        trainer.live.answer_stop(f"stopped, saved at step {step}" if saved else "stopped without saving")
         _close_callbacks(trainer)
     except NotFinite as error:
         _close_callbacks(trainer)

@@ -53,7 +53,7 @@ class ChartPainter:
             content = ChartContent(series, evaluation, marks, newest_step(reader), total_steps)
             figure = self._figures.setdefault(metric, PlotFigure())
             picture = build_picture(request, content, figure, before[1].picture if before is not None else None)
-            painted = PaintedChart(picture, None if series is evaluation else _last(series), _last(evaluation))
+            painted = PaintedChart(picture, _last(series), None if series is evaluation else _last(evaluation))
             self._painted[metric] = (version, painted)
             result[metric] = painted
         return result

@@ -139,7 +139,7 @@ def test_runs_and_status_agree(world: World) -> None:
     ]
     assert json.loads(world.trimtab("status", "done", "--json").out) == listed[1]
     assert set(listed[0]) == {
-        *("name", "path", "state", "message", "step", "total_steps", "epoch", "loss", "learning_rate"),
+        *("name", "path", "state", "message", "step", "total_steps", "epoch", "loss", "reward", "learning_rate"),
         *("tokens_per_second", "seconds_left", "evaluation_step", "evaluation", "last_checkpoint", "elapsed"),
     }
     table = world.trimtab("runs").out

@@ -31,7 +31,7 @@ MEASURED = {
 }
 """What the trainer of a stage logs beside what all of them do (docs/stages.md)."""
 FIRST = {
-    "pt": ("loss", "perplexity (evaluation)", "learning rate"),
+    "pt": ("loss", "perplexity", "learning rate"),
     "sft": ("loss", "learning rate", "gradient norm"),
     "rm": ("loss", "accuracy", "margin"),
     "dpo": ("loss", "rewards/accuracies", "rewards/margins"),
@@ -90,6 +90,7 @@ async def test_the_curves_of_the_stage_stand_first(stage: str) -> None:
             drawn = [chart for chart in app.screen.query(Chart) if chart.is_on_screen]
             assert [curve_title(chart.curve) for chart in drawn] == list(FIRST[stage])
             await until(pilot, lambda: all(chart.picture is not None for chart in drawn))
+            assert stage != "pt" or "perplexity  1.6500" in screen_text(app)
             # The figure of the top row is that of the large chart.
             assert f"step 20/40   {FIRST[stage][0]}  1.0000" in shown
 

@@ -73,7 +73,7 @@ class LiveControl:
         self.poll()
         if self._stop_command is not None and not self._stop_command.arguments.get("save", True):
             self._session.stop_reason = "stop command"
-            self._answer(self._stop_command, True, "stopped without saving")
+            self.answer_stop("stopped without saving")
             raise StopTraining
         if self._paused and not self.stopping:
             self._hold(trainer, at_boundary=False)
@@ -90,7 +90,7 @@ class LiveControl:
         return self.stopping
 
     def answer_stop(self, text: str) -> str:
-        """Answer the stop, if it was a command, where nothing but an evaluation was left to stop; what asked for it."""
+        """Answer the stop, if it was a command that nobody has answered; what asked for it."""
         if self._stop_command is not None:
             self._answer(self._stop_command, True, text)
             self._stop_command = None
@@ -195,7 +195,7 @@ class LiveControl:
             raise ValueError(f"prompts = {prompts!r}: expected a list of texts")
         with trainer.throughput.excluded():
             sample_answers(trainer, self._session, [str(prompt) for prompt in prompts])
-        return f"{len(prompts)} samples at step {self._step}"
+        return f"{len(prompts)} sample{'s' if len(prompts) != 1 else ''} at step {self._step}"
 
     def _note(self, trainer: Any, command: Command) -> str:
         return str(command.arguments.get("text", ""))

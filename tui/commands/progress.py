@@ -25,6 +25,8 @@ class Progress:
     total_steps: int | None = None
     epoch: float | None = None
     loss: float | None = None
+    reward: float | None = None
+    """In stages that learn from rewards: the mean of the newest answers."""
     learning_rate: float | None = None
     tokens_per_second: float | None = None
     seconds_left: float | None = None
@@ -67,6 +69,7 @@ def progress_of(run: RunDirectory, reader: RunReader) -> Progress:
         total_steps=total,
         epoch=reader.epoch or status.epoch or None,
         loss=_last(reader.series, "loss"),
+        reward=_last(reader.series, "reward"),
         learning_rate=_last(reader.series, "learning_rate"),
         tokens_per_second=_last(reader.series, "tokens_per_second"),
         seconds_left=left if state.alive else None,
@@ -113,6 +116,8 @@ def progress_line(progress: Progress) -> str:
 def numbers(progress: Progress) -> list[tuple[str, str]]:
     """The known numbers with their labels, in the order in which they matter."""
     found: list[tuple[str, str]] = []
+    if progress.reward is not None:
+        found.append((text("command_line.reward"), f"{progress.reward:.4f}"))
     if progress.loss is not None:
         found.append((text("command_line.loss"), f"{progress.loss:.4f}"))
     for name, value in progress.evaluation.items():
@@ -149,6 +154,7 @@ def json_of(progress: Progress) -> dict[str, object]:
         "total_steps": progress.total_steps,
         "epoch": progress.epoch,
         "loss": progress.loss,
+        "reward": progress.reward,
         "learning_rate": progress.learning_rate,
         "tokens_per_second": progress.tokens_per_second,
         "seconds_left": progress.seconds_left,

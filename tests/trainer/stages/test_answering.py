@@ -89,6 +89,9 @@ def test_a_stop_between_answers_saves_what_was_before_them(runs: TrainingRuns, s
     assert process.exitcode == 0, log_of(run)
     step = events_of(run, "end")[0].step
     assert [found.step for found in list_checkpoints(run.checkpoints_folder, verify="size")] == [step]
+    # Answered by the trainer that stopped, and not refused by the next one.
+    answers = [(answer.verb, answer.accepted, answer.text) for answer in events_of(run, "command-result")]
+    assert answers == [("stop", True, f"stopped, saved at step {step}")]
     more = step + 2
     run = _longer(run, more)
     assert runs.train(run, resume=True) == 0, log_of(run)
