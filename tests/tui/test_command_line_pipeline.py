@@ -17,6 +17,7 @@ import pytest
 
 from tests.tui.command_line_world import World, a_world
 from trainer.run import RunState
+from trainer.run.commands import read_commands
 from trainer.run.pipeline import Pipeline, find_pipeline
 from trainer.run.process import is_alive
 from tui.commands.chat import find_target
@@ -138,6 +139,23 @@ def test_without_its_leader_the_part_goes_on_and_resume_leads_again(world: World
     assert world.trimtab("attach", "one", "--plain").code == 1
     world.fake_pipeline()
     assert world.trimtab("resume", "one").code == 0
+
+
+def test_without_its_leader_it_is_stopped_once_and_a_part_between_is_lost(world: World) -> None:
+    world.fake_pipeline(评判=LONG)
+    world.trimtab("train", "trio", "--name", "one", "--detach")
+    until(lambda: is_busy_at(2))
+    leader = pipeline().leader()
+    assert leader is not None
+    os.kill(leader.process.pid, signal.SIGKILL)
+    until(lambda: not pipeline().is_led())
+    assert "one: stopped, part 2 of 3" in world.trimtab("stop", "one").out
+    assert len(read_commands(world.find("one.评判"))) == 1
+    # As if the leader had been killed before it started the second part.
+    world.trimtab("delete", "one.评判", "--yes")
+    told = world.trimtab("status", "one").out
+    assert "lost, part 2 of 3: 评判" in told
+    assert "what led the parts is gone without a word" in told
 
 
 def test_a_part_whose_run_was_deleted_is_missed_and_trained_again(world: World) -> None:

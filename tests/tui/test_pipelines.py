@@ -16,6 +16,7 @@ from textual.widgets import Static
 from tests.trainer.run.fake_leader import fake_leader
 from tests.trainer.run.fake_trainer import fake_resolved, write_run
 from tests.tui.cockpit_world import LiveRun, screen_text, until, until_drawn
+from trainer.config import Finding
 from trainer.config.pipeline import read_pipeline
 from trainer.paths import user_presets_folder
 from trainer.run import RunDirectory, RunState, create_run
@@ -50,10 +51,12 @@ LONG = {"steps": 100_000, "save_steps": 90_000, "delay": 0.01}
 
 @pytest.fixture(autouse=True)
 def own_world(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def nothing(_values: object) -> tuple[()]:
-        return ()
+    async def little(values: dict[str, dict[str, object]]) -> tuple[Finding, ...]:
+        # As the real check does, before the judge is there.
+        missing = Finding("reward_model_missing", "error", ("ppo.reward_model",), "there is no such folder")
+        return (missing,) if values["ppo"].get("reward_model") else ()
 
-    monkeypatch.setattr("tui.screens.pipeline_review.ask_preflight", nothing)
+    monkeypatch.setattr("tui.screens.pipeline_review.ask_preflight", little)
     monkeypatch.setattr("tui.screens.pipeline_review.InspectClient", functools.partial(InspectClient, WORKER))
 
 
@@ -70,7 +73,11 @@ def own_file(name: str = "trio") -> Path:
 
 def lines(app: TrimtabApp) -> list[str]:
     table = app.screen.query_one(RunTable)
-    return [" ".join(str(cell) for cell in table.get_row_at(at)[:3]).strip() for at in range(table.row_count)]
+    if "step" not in [key.value for key in table.columns]:
+        return []  # not laid out yet
+    columns = [table.get_column_index(name) for name in ("name", "state", "step")]
+    rows = [table.get_row_at(at) for at in range(table.row_count)]
+    return [" ".join(str(row[column]) for column in columns).strip() for row in rows]
 
 
 def said(app: TrimtabApp, where: str) -> str:

@@ -202,13 +202,15 @@ def stop(pipeline: Pipeline, *, now: bool) -> int:
     if not (standing.state.alive or standing.is_led):
         print(text("command_line.not_running", name=pipeline.name, state=long_standing(pipeline, standing)))
         return 0
+    asked = not standing.is_led  # else what leads asks the run
     stop_pipeline(pipeline, save=not now)
     print(text("command_line.stopping_now" if now else "command_line.stopping", name=pipeline.name))
     sys.stdout.flush()
     while (standing := pipeline.standing()).state.alive or standing.is_led:
         run = pipeline.run_of(pipeline.parts[standing.number - 1])
         if run.exists() and run.state().alive:
-            if not standing.is_led:
+            if not asked and not standing.is_led:
+                asked = True
                 ask_to_stop(run, save=not now)
             wait_for_end(run, insist=now)
         time.sleep(_POLL_SECONDS)

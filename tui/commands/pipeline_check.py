@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from trainer.config import Hardware, resolve
@@ -47,7 +47,8 @@ def examine_parts(parts: Sequence[Part]) -> list[ExaminedPart]:
     found = []
     for ahead in parts_ahead(parts):
         preset = ahead.preset
-        found.append(ExaminedPart(ahead, Examined(None, None, ()) if preset is None else examine_preset(preset)))
+        examined = Examined(None, None, ()) if preset is None else examine_preset(preset)
+        found.append(ExaminedPart(ahead, replace(examined, findings=ahead.that_hold(examined.findings))))
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.config import Preset, Recipe
+from trainer.config import Finding, Preset, Recipe
 from trainer.config.pipeline import Part, chained, needed_by
 from trainer.errors import UserError
 from tui.locale import text
@@ -43,6 +43,11 @@ class PartAhead:
             return ""
         model = self.recipe.model.model_name_or_path
         return text("pipeline.part_starts_from", parts=", ".join(self.needs), model=model)
+
+    def that_hold(self, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        """Without those about a reward model that another part will have made by then."""
+        awaited = self.recipe is not None and self.recipe.ppo.reward_model in self.needs
+        return tuple(each for each in findings if not (awaited and each.id.startswith("reward_model_")))
 
     @property
     def preset(self) -> Preset | None:

@@ -151,7 +151,7 @@ class PipelineReviewScreen(CockpitScreen):
                 continue
             found = await ask_preflight(ahead.recipe.tables())
             sizes[ahead.number] = size_of_findings(found)
-            self._findings[ahead.number] = (*check(ahead.recipe, hardware), *(found or ()))
+            self._findings[ahead.number] = ahead.that_hold((*check(ahead.recipe, hardware), *(found or ())))
             self.relabel()
         self._checked = True
         self.relabel()
