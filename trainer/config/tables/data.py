@@ -80,7 +80,7 @@ class DataTable(Table):
     eval_num_beams: Annotated[int | None, Field(ge=1), Form(when=(GENERATED,))] = None
     """Beams of the beam search when evaluation generates answers. Unset: `num_beams` of `[generation]`."""
 
-    ignore_pad_token_for_loss: Annotated[bool, Form()] = True
+    ignore_pad_token_for_loss: Annotated[bool, Form(when=(IN_SEQUENCES,))] = True
     """Leave padding out of the loss. Turning it off makes the model learn to pad."""
 
     val_size: Annotated[float, Field(ge=0), Form("basic")] = 0.0

@@ -20,6 +20,12 @@ DATA_CASES: tuple[Case, ...] = (
     ),
     case(
         "does_not_apply_to_stage",
+        "ignore_pad_token_for_loss does not apply to stage rm: remove it or choose stage pt or sft",
+        method__stage="rm",
+        data__ignore_pad_token_for_loss=False,
+    ),
+    case(
+        "does_not_apply_to_stage",
         "mask_history does not apply to stage pt: remove it or choose stage sft",
         method__stage="pt",
         data__mask_history=True,
