@@ -10,6 +10,7 @@ import pytest
 
 from tests.tiny import make_tiny_model
 from trainer.config import Hardware, Recipe, load_preset, resolve
+from trainer.config.form import ADAPTER_METHODS
 from trainer.errors import UserError
 from trainer.estimate import answer
 from trainer.model.memory import Device, estimate_memory
@@ -92,6 +93,13 @@ def test_estimate_is_within_five_per_cent_of_a_real_step(tmp_path: Path, method:
     estimate = estimate_memory(settings, is_gpu=False)
     assert estimate.tensors == pytest.approx(measured_peak(settings, 4, 256), rel=0.05)
     assert estimate.layers == 6
+
+
+@pytest.mark.parametrize("method", ADAPTER_METHODS)
+def test_every_adapter_is_simulated(tmp_path: Path, method: str) -> None:
+    """None falls back on the formula, which knows LoRA alone."""
+    settings = recipe(make_tiny_model(tmp_path / "model"), f"finetuning_type={method}", "cutoff_len=32")
+    assert not estimate_memory(settings, is_gpu=False).is_formula
 
 
 def test_parts_of_full_training_are_counted_right(tmp_path: Path) -> None:
