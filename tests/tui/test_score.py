@@ -24,7 +24,7 @@ from tui import workers
 from tui.app import TrimtabApp
 from tui.screens.chat import ChatScreen
 from tui.screens.score import ScoreScreen
-from tui.widgets.answer_sheet import AnswerSheet
+from tui.widgets.answer_sheet import AnswerSheet, SheetArea
 from tui.widgets.chat_log import ChatLog
 
 SIZE = (100, 30)
@@ -138,6 +138,8 @@ async def test_an_answer_that_is_changed_is_judged_again_and_one_that_is_emptied
         screen = await open_score(app, pilot, run)
         for words in ("Why?", "abc", "abcde"):
             await type_line(pilot, words)
+        await pilot.press("x", "backspace")
+        await until(pilot, lambda: len(screen.query(SheetArea)) == 5)  # system prompt, prompt, and one answer more
         await pilot.press("up", "up")
         await type_line(pilot, "xyz")
         await judged(app, pilot, 2)
@@ -306,7 +308,7 @@ async def test_every_size_and_both_languages(run: RunDirectory, size: tuple[int,
             await pilot.press("ctrl+y")
             await judged(app, pilot, 2)
             log = screen.query_one(ChatLog)
-            assert "+540.000" in log.plain
+            assert "+540.00" in log.plain
             assert " …" in log.plain
             assert len(log.plain.splitlines()) < 40
             await pilot.press("escape", "z")

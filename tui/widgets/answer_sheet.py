@@ -168,9 +168,14 @@ class AnswerSheet(VerticalScroll, can_focus=False):
 
     @on(TextArea.Changed)
     def _open_next(self) -> None:
-        if self._answers[-1].area.text:
+        """Where the last answer is begun, the next one is opened; where it is given up, that one goes."""
+        last = self._answers[-1]
+        if last.area.text:
             self._add_row()
             self.relabel()
+        elif len(self._answers) > 1 and not self._answers[-2].area.text and not last.area.has_focus:
+            self._answers.remove(last)
+            last.remove()
 
     def _tidy(self) -> None:
         """Rows without a word go; one stands at the end for the next answer."""

@@ -11,8 +11,8 @@ from tui.widgets.chat_log import Block
 from tui.widgets.glyphs import ascii_only
 
 _BAR = 10
-_FIGURES = 18
-"""Cells of rank, number and difference with the gaps between them."""
+_NARROW = 40
+"""Cells below which there is no bar, and figures are short."""
 _WITH_SHARE = 70
 _LINES_OF_ANSWER = 3
 
@@ -47,7 +47,7 @@ def _blocks_of(one: Judgement, width: int, whole: bool) -> list[Block]:
     known = [answer.score for answer in ranked if answer.score is not None and not math.isnan(answer.score)]
     likely = shares(known) if len(known) > 1 and len(known) == len(ranked) else []
     for place, answer in enumerate(ranked):
-        label = _figures(place + 1, answer, max(known, default=0.0))
+        label = _figures(place + 1, answer, max(known, default=0.0), width)
         if likely:
             label += _bar(likely[place], width)
         blocks.append(Block("other" if place else "best", label, answer.text, close=True, most_lines=most))
@@ -58,16 +58,17 @@ def _blocks_of(one: Judgement, width: int, whole: bool) -> list[Block]:
     return blocks
 
 
-def _figures(rank: int, answer: RatedAnswer, best: float) -> str:
+def _figures(rank: int, answer: RatedAnswer, best: float, width: int) -> str:
     if answer.score is None:
         return f"{rank}  …"
-    behind = f"{answer.score - best:+.3f}" if rank > 1 else ""
-    return f"{rank}  {answer.score:+.3f}  {behind:>7}"
+    behind = answer.score - best
+    if width < _NARROW:
+        return f"{rank} {answer.score:+.2f} {f'{behind:+.2f}' if rank > 1 else ''}".rstrip()
+    return f"{rank}  {answer.score:+.3f}  {f'{behind:+.3f}' if rank > 1 else '':>7}"
 
 
 def _bar(share: float, width: int) -> str:
-    cells = min(_BAR, width - _FIGURES - 2)
-    if cells < 2:
+    if width < _NARROW:
         return ""
-    drawn = (round(share * cells) * ("#" if ascii_only() else "━")).ljust(cells)
+    drawn = (round(share * _BAR) * ("#" if ascii_only() else "━")).ljust(_BAR)
     return f"  {drawn} {100 * share:3.0f} %" if width >= _WITH_SHARE else f"  {drawn}"
