@@ -43,7 +43,8 @@ def build_trainer(session: RunSession, recipe: Recipe, data: PreparedData) -> An
     warn_of_missing_rows(model, tokenizer, session.finding)
     set_stop_tokens(model, tokenizer, recipe)
     model = prepare_model(model, recipe, session.finding)
-    threads = choose_threads(tell_what_is_trained(model, session.finding).total)
+    count = tell_what_is_trained(model, session.finding, in_turns=recipe.badam.use_badam)
+    threads = choose_threads(count.total)
     if recipe.model.print_param_status:
         for name, parameter in model.named_parameters():
             print(f"{name}: {parameter.dtype}, {'trained' if parameter.requires_grad else 'frozen'}", flush=True)

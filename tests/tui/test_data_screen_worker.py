@@ -41,6 +41,32 @@ async def test_a_shipped_set_is_read_rendered_tokenized_and_checked() -> None:
         assert "all rows fit" in screen_text(app)
 
 
+@pytest.mark.parametrize(
+    ("stage", "name", "shown"),
+    [
+        ("pt", "text_sample", "for pt, ppo, grpo, rloo"),
+        ("dpo", "demo_preference", "for dpo, rm"),
+        ("kto", "kto_sample", "for kto"),
+        ("ppo", "prompts_sample", "for pt, ppo, grpo, rloo"),
+    ],
+)
+async def test_each_stage_looks_at_a_set_that_fits_it_in_every_view(stage: str, name: str, shown: str) -> None:
+    app = TrimtabApp()
+    async with app.run_test(size=(160, 50)) as pilot:
+        app.draft_recipe().set("method.stage", stage)
+        app.data_request = name
+        await pilot.press("6")
+        await until(pilot, lambda: "row 1 of" in screen_text(app), 60)
+        screen = app.screen
+        assert isinstance(screen, DataScreen)
+        screen.sets.move_to(name)
+        await until(pilot, lambda: shown in screen_text(app))
+        for key in ("d", "t", "m", "c"):
+            await pilot.press(key)
+            await pilot.pause(0.2)
+        await until(pilot, lambda: "rows are used" in screen_text(app), 60)
+
+
 async def test_a_file_with_bad_rows_is_opened_searched_checked_and_its_bad_row_shown(tmp_path: Path) -> None:
     rows = [{"question": f"Number {number}?", "answer": f"It is {number}."} for number in range(300)]
     lines = [json.dumps(row) for row in rows]

@@ -21,9 +21,15 @@ class ParameterCount:
     total: int
 
 
-def tell_what_is_trained(model: Any, say: Say) -> ParameterCount:
-    """Say how many parameters are trained, which they are, and what is frozen; returns the count."""
+def tell_what_is_trained(model: Any, say: Say, *, in_turns: bool = False) -> ParameterCount:
+    """Say how many parameters are trained, which they are, and what is frozen; returns the count.
+
+    `in_turns`: an optimizer chooses among them, and says itself what has its turn and what never has.
+    """
     count = count_parameters(model)
+    if in_turns:
+        say("info", words("run_parameters_in_turns", trainable=f"{count.trainable:,}", total=f"{count.total:,}"))
+        return count
     percent = f"{100 * count.trainable / count.total:.4g}"
     say("info", words("run_parameters", trainable=f"{count.trainable:,}", total=f"{count.total:,}", percent=percent))
     if hasattr(model, "peft_config"):

@@ -13,6 +13,7 @@ from trainer.config import Severity
 RUN_TEXTS: dict[str, str] = {
     "run_parameters": "{trainable} of {total} parameters are trained ({percent} %)",
     "run_hub_model": "the model is {model} at state {state}, in {folder}",
+    "run_parameters_in_turns": "BAdam chooses what is trained among {trainable} of {total} parameters",
     "run_all_trained": "nothing is frozen",
     "run_trained_parts": "trained: {trained}. Frozen: {frozen}",
     "run_adapter_trained": "{kind} on {names}, in {count} layers; everything else is frozen",

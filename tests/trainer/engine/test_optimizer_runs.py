@@ -62,6 +62,9 @@ def test_what_does_not_fit_is_one_line(runs: TrainingRuns, tables: dict[str, Any
     assert runs.train(run) == 1
     assert said in end_of(run)
     assert "Traceback" not in run.log_file.read_text()
+    told = {event.id for event in events_of(run, "finding")}
+    # BAdam leaves embeddings as they are: that nothing is frozen would be untrue.
+    assert ("run_parameters_in_turns" in told, "run_all_trained" in told) == ("badam" in tables, "badam" not in tables)
 
 
 def test_lora_plus_trains_b_at_its_own_rate(runs: TrainingRuns) -> None:
