@@ -128,6 +128,8 @@ async def test_before_the_first_step_it_says_what_will_be_measured() -> None:
         app = TrimtabApp(run=run.run.path)
         async with app.run_test(size=(80, 24), notifications=True) as pilot:
             await until(pilot, lambda: "first reward after step 2" in screen_text(app))
+            await pilot.press("l", "l", "l")
+            await until(pilot, lambda: "answers appear here with their rewards" in screen_text(app))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])

@@ -161,9 +161,10 @@ def no_samples(snapshot: RunSnapshot | None) -> str:
     """What will stand where samples will be."""
     if snapshot is None:
         return ""
-    return text(
-        "dashboard.no_answers" if run_recipe.stage(snapshot.run.recipe_file) == "rm" else "dashboard.no_samples"
-    )
+    stage = run_recipe.stage(snapshot.run.recipe_file)
+    if stage == "rm":
+        return text("dashboard.no_answers")
+    return text("dashboard.no_rewarded" if main_curve(stage) == "reward" else "dashboard.no_samples")
 
 
 def finding_rows(snapshot: RunSnapshot | None) -> list[Row]:
