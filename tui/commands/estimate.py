@@ -14,6 +14,7 @@ from typing import Any
 import tomlkit
 
 from trainer.config import Finding, Hardware, Recipe, load_preset, resolve
+from trainer.config.form import IN_ANSWERING
 from trainer.config.pipeline import pipeline_file
 from trainer.data import preflight
 from tui.commands import output
@@ -135,7 +136,7 @@ def _print_memory(seen: Outlook) -> None:
         print(text("estimate.other_gpu", index=other.index, device=other.name, free=size(other.free)))
     if seen.is_formula:
         print(text("estimate.by_formula"))
-    if seen.stage not in ("sft", "pt"):
+    if seen.stage in IN_ANSWERING.values:
         print(text("estimate.stage_note", stage=seen.stage))
     print(output.paint(text(f"estimate.verdict_{seen.verdict}"), _COLOURS[seen.verdict]))
     for way in seen.ways_out:

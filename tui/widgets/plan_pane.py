@@ -10,6 +10,7 @@ from rich.style import Style
 from rich.text import Text
 from textual.widgets import Static
 
+from trainer.config.form import IN_ANSWERING
 from tui.forms.outlook import Outlook, forecast
 from tui.forms.outlook_texts import bar, facts, legend, verdict_text
 from tui.forms.plan_texts import plan_facts, plan_parts
@@ -130,7 +131,7 @@ class PlanPane(Static):
             words.append("".join(one + " " * (column - cell_len(one)) for one in row).rstrip() + "\n", Style())
         if seen.is_formula:
             words.append(text("estimate.by_formula") + "\n", style=self._part("label"))
-        if seen.stage not in ("sft", "pt"):
+        if seen.stage in IN_ANSWERING.values:
             words.append(text("estimate.stage_note", stage=seen.stage) + "\n", style=self._part("label"))
         if seen.verdict in ("tight", "no"):
             words.append(self._ways(seen) + "\n", style=self._part("warning"))

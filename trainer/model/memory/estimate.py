@@ -55,7 +55,7 @@ class MemoryEstimate:
     """Tokens of the longest row."""
     layers: int
     stage: str = "sft"
-    """The estimates of all but `sft` and `pt` have not been compared with real steps."""
+    """The estimates of ppo, grpo and rloo have not been compared with real steps."""
     is_formula: bool = False
     """The model cannot be simulated: activations are a formula's guess."""
 
