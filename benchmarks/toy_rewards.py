@@ -2,9 +2,10 @@
 
     python -m benchmarks.toy_rewards [--seeds 1 2 3] [--rewards contains ...] [--ways ppo-lora ...] [--rate 1e-3]
 
-Ours and TRL's GRPOTrainer and RLOOTrainer get the same model, prompts, adapter, rewards and settings. A line tells the
-mean reward of the first and of the last ten steps, and the KL distance at the end, of ours for ppo also how well the
-value head does: the share of the variance of the returns that it explains, and of tokens outside of the clip range.
+Ours and TRL's GRPOTrainer and RLOOTrainer get the same model, prompts, adapter, rewards and settings; full tuning has a
+tenth of the learning rate. A line tells the reward of the first step and the mean of the last ten, and the KL distance at
+the end: of ours summed over an answer, of TRL's for a token. For ppo it also tells which share of the variance of the
+returns the value head foretells, and which share of the tokens is outside of the clip range.
 """
 
 from __future__ import annotations
@@ -147,15 +148,16 @@ def figures(way: str, reward: str, seed: int, rate: float) -> list[dict[str, flo
         return found
 
 
-def line(found: list[dict[str, float]]) -> str:
+def line(way: str, found: list[dict[str, float]]) -> str:
     """First and last reward, KL, and what else there is."""
 
     def mean(name: str, entries: list[dict[str, float]]) -> float:
         values = [entry[name] for entry in entries if name in entry]
         return sum(values) / len(values) if values else float("nan")
 
+    distance = "KL a token" if way.startswith("trl") else "KL"
     first, last = mean("reward", found[:1]), mean("reward", found[-10:])
-    told = f"{first:.2f} -> {last:.2f}, KL {mean('kl', found[-10:]):.2f}"
+    told = f"{first:.2f} -> {last:.2f}, {distance} {mean('kl', found[-10:]):.2f}"
     for name in ("value_explained", "clipped"):
         if name in found[0]:
             told += f", {name} {mean(name, found[-10:]):.2f}"
@@ -173,7 +175,7 @@ def main() -> None:
     for reward in chosen.rewards:
         for way in chosen.ways:
             for seed in chosen.seeds:
-                told = line(figures(way, reward, seed, chosen.rate))
+                told = line(way, figures(way, reward, seed, chosen.rate))
                 print(f"{reward} | {way} | seed {seed} | {told}", flush=True)
 
 

@@ -131,6 +131,16 @@ def test_it_acts(courses: Courses, usual: dict[str, Figures], key: str) -> None:
     assert before != after
 
 
+@pytest.mark.parametrize(("stage", "range_of_ratio"), [("ppo", "ppo_clip"), ("grpo", "epsilon")])
+def test_before_the_first_step_on_a_buffer_the_policy_is_what_it_was_at_the_draw(
+    courses: Courses, stage: str, range_of_ratio: str
+) -> None:
+    """Drawn in one shape of batch and learned in another, a probability differs by rounding alone."""
+    found = figures(courses, stage, **{range_of_ratio: 1e-4, "per_device_eval_batch_size": 3})
+    assert (found[1]["clipped"], found[3]["clipped"]) == (0, 0)
+    assert found[2]["clipped"] > 0.5
+
+
 def test_none_is_forgotten() -> None:
     of_stages = {each.key for each in parameters() if each.key.partition(".")[0] in ("ppo", "grpo", "reward")}
     assert of_stages == {key for key in ACTS if not key.startswith("generation.")} | LATER.keys() | ELSEWHERE
