@@ -3,7 +3,7 @@
     python -m benchmarks.toy_rewards [--seeds 1 2 3] [--rewards contains ...] [--ways ppo-lora ...] [--rate 1e-3]
 
 Ours and TRL's GRPOTrainer and RLOOTrainer get the same model, prompts, adapter, rewards and settings; full tuning has a
-tenth of the learning rate. A line tells the reward of the first step and the mean of the last ten, and the KL distance at
+tenth of the learning rate. A line tells the reward of the first step, the mean of the last ten, and the KL distance at
 the end: of ours summed over an answer, of TRL's for a token. For ppo it also tells which share of the variance of the
 returns the value head foretells, and which share of the tokens is outside of the clip range.
 """
