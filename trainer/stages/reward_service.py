@@ -23,6 +23,7 @@ _SLICE_SECONDS = 0.1
 """The run looks at its commands so often while it waits."""
 _GIVE_UP_AT_ONCE = (400, 401, 403, 404, 405, 413, 422)
 _CHUNK_BYTES = 65536
+_LARGEST = torch.finfo(torch.float32).max
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,19 @@ class RewardService:
         request.start()
         try:
             if not _wait_for(request.done, self.timeout, waiting):
-                raise TimeoutError(f"no answer within {self.timeout:g} seconds")
+                raise self._too_late()
         finally:
             request.given_up = True
         if request.error is not None:
-            raise request.error
+            raise self._too_late() if _is_late(request.error) else request.error
         try:
             return json.loads(request.content)
         except ValueError as error:
             start = request.content[:40].decode(errors="replace")
             raise ValueError(f"it answers {start!r}, which is no JSON") from error
+
+    def _too_late(self) -> TimeoutError:
+        return TimeoutError(f"no answer within {self.timeout:g} seconds")
 
     def _read(self, told: object, count: int) -> torch.Tensor:
         numbers = told.get("scores") if isinstance(told, dict) else None
@@ -129,9 +133,15 @@ def _wait_for(event: threading.Event, seconds: float, waiting: Callable[[], None
     return event.is_set()
 
 
+def _is_late(error: Exception) -> bool:
+    """Whether the connection ran out of time, which may be a moment before we do; urllib wraps it while it connects."""
+    return isinstance(error.reason if isinstance(error, urllib.error.URLError) else error, TimeoutError)
+
+
 def _told(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # Not `isfinite`: JSON has numbers that no float32 holds, and integers that no float does.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST
