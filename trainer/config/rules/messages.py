@@ -204,6 +204,8 @@ MESSAGES: dict[str, str] = {
     "pref_loss_weights",
     "loss_weights_count": "there are {weights} pref_loss_weights for {count} losses: give one for pref_loss and for "
     "each of pref_loss_mix, or remove them",
+    "loss_weights_value": "pref_loss_weights {weights}: write numbers of 0 or more, one of them above 0, or "
+    "remove them",
     "kto_of_single_rows": "kto compares the answers of a batch, and per_device_train_batch_size = 1 leaves it one: set "
     "2 or more",
     "loss_of_single_rows": "pref_loss {loss} sorts the pairs of a batch; per_device_train_batch_size = 1 makes it "

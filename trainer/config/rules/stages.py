@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from trainer.config.finding import Finding
@@ -51,10 +52,12 @@ def mixed_losses(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:
         elif name in preference.losses[: place + 1]:
             yield error("loss_twice_in_mix", key, "preference.pref_loss", change=change, name=name)
     weights, count = preference.pref_loss_weights, len(preference.losses)
+    key = "preference.pref_loss_weights"
     if weights and len(weights) != count:
-        key = "preference.pref_loss_weights"
         fields, counts = (key, "preference.pref_loss_mix"), {"weights": len(weights), "count": count}
         yield error("loss_weights_count", *fields, change={key: []}, **counts)
+    elif weights and not (all(0 <= weight < math.inf for weight in weights) and any(weights)):
+        yield error("loss_weights_value", key, change={key: []}, weights=", ".join(f"{each:g}" for each in weights))
 
 
 def single_rows(recipe: Recipe, _: Hardware | None) -> Iterator[Finding]:

@@ -43,6 +43,13 @@ TRAINING_CASES: tuple[Case, ...] = (
         preference__pref_loss_weights=[0.8, 0.2],
     ),
     case(
+        "loss_weights_value",
+        "pref_loss_weights 1, -0.5: write numbers of 0 or more",
+        method__stage="dpo",
+        preference__pref_loss_mix=["sft"],
+        preference__pref_loss_weights=[1, -0.5],
+    ),
+    case(
         "kto_of_single_rows",
         "kto compares the answers of a batch",
         method__stage="kto",
