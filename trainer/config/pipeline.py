@@ -67,8 +67,8 @@ def pipeline_file(name_or_path: str) -> Path | None:
 
 
 def pipeline_description(file: Path) -> str:
-    """What a pipeline's file says of itself."""
-    return str(tomllib.loads(file.read_text(encoding="utf-8-sig")).get("description", ""))
+    """What a pipeline's file says of itself. Raises: UserError when it cannot be read."""
+    return str(_document(file).get("description", ""))
 
 
 def read_pipeline(file: Path, overrides: Sequence[str] = ()) -> tuple[Part, ...]:
@@ -76,11 +76,12 @@ def read_pipeline(file: Path, overrides: Sequence[str] = ()) -> tuple[Part, ...]
     over these the overrides: `2.learning_rate=1e-5` or `rm.learning_rate=1e-5`, by number or name of the part.
 
     Raises:
-        UserError: when a part has no good name, or names what is not there; an override names no part.
+        UserError: when the file cannot be read; a part has no good name, or names what is not there; an override names
+            no part.
         PresetErrors: when a value of a part is wrong.
     """
-    document = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    entries = document["pipeline"]
+    document = _document(file)
+    entries = document.get("pipeline")
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise UserError("write the parts as [[pipeline]] entries", file=file)
     if more := sorted(set(document) - {"pipeline", "description"}):
@@ -91,6 +92,16 @@ def read_pipeline(file: Path, overrides: Sequence[str] = ()) -> tuple[Part, ...]
     for entry, words in zip(entries, own, strict=True):
         parts.append(_part(file, entry, parts, words))
     return tuple(parts)
+
+
+def _document(file: Path) -> dict[str, Any]:
+    """Raises: UserError when the file is gone, or no TOML any more, since it was listed."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UserError(f"the pipeline cannot be read: {error.strerror}", file=file) from error
+    except ValueError as error:
+        raise UserError(f"this is no TOML: {error}", file=file) from error
 
 
 def overrides_of_parts(names: Sequence[str], overrides: Sequence[str]) -> list[list[str]]:
@@ -123,7 +134,9 @@ def overridden(part: Part, words: Sequence[str]) -> Part:
     """
     values = apply_overrides(part.recipe.tables(), words)
     translate_values(values)
-    return replace(part, recipe=validated(values, {}))
+    recipe = validated(values, {})
+    _check_place(part.name, recipe)
+    return replace(part, recipe=recipe)
 
 
 def _part(file: Path, entry: Mapping[str, Any], parts: Sequence[Part], words: Sequence[str]) -> Part:
@@ -150,13 +163,30 @@ def _part(file: Path, entry: Mapping[str, Any], parts: Sequence[Part], words: Se
         if not isinstance(values, dict):
             hint = f"Write it below the part, as [pipeline.train]; of a part itself there are {', '.join(_KEYS)}"
             raise UserError(f"part {name} has no such key", file=file, field=table, hint=hint)
-        overrides += [f"{table}.{key}={json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
+        overrides += [f"{table}.{key}={_as_toml(value)}" for key, value in values.items()]
     preset = _loaded(name, own if own.is_file() else str(entry["extends"]), [*overrides, *words])
-    for key in ("train.output_dir", "train.run_name"):
-        if preset.recipe.value(key):
-            hint = "Its run is called after pipeline and part. Take it out."
-            raise UserError(f"part {name} cannot choose it", file=file, field=key, hint=hint)
+    _check_place(name, preset.recipe, file)
     return Part(name, preset.recipe, start, str(preset.path))
+
+
+def _check_place(part: str, recipe: Recipe, file: Path | None = None) -> None:
+    """Raises: UserError when a part says where its run shall lie, or how it is called."""
+    for key in ("train.output_dir", "train.run_name"):
+        if recipe.value(key):
+            hint = "Its run is called after pipeline and part. Take it out."
+            raise UserError(f"part {part} cannot choose it", file=file, field=key, hint=hint)
+
+
+def _as_toml(value: object) -> str:
+    """A value that was read from TOML, as an override has it; numbers and dates are the same in TOML and Python."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{json.dumps(key)} = {_as_toml(each)}" for key, each in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(_as_toml, value)) + "]"
+        case str() | bool():
+            return json.dumps(value, ensure_ascii=False)
+    return str(value)
 
 
 def _loaded(part: str, preset: str | Path, overrides: Sequence[str]) -> Preset:

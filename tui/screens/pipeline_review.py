@@ -44,11 +44,11 @@ FIRST_PART_SECONDS = 30.0
 def open_pipeline_review(app: App[Any], file: Path) -> None:
     """The page of a pipeline's file as it stands; from there one key starts it."""
     try:
-        parts = read_pipeline(file)
+        parts, description = read_pipeline(file), pipeline_description(file)
     except UserError as error:
         app.notify(str(error), severity="error", markup=False)
         return
-    app.push_screen(PipelineReviewScreen(file, parts))
+    app.push_screen(PipelineReviewScreen(file, parts, description))
 
 
 class PipelineReviewScreen(CockpitScreen):
@@ -64,9 +64,10 @@ class PipelineReviewScreen(CockpitScreen):
         Binding("k,up", "scroll(-1)", "setup.key_up", show=False, id="pipeline_review.up"),
     ]
 
-    def __init__(self, file: Path, parts: Sequence[Part]) -> None:
+    def __init__(self, file: Path, parts: Sequence[Part], description: str) -> None:
         super().__init__()
         self._file = file
+        self._description = description
         self._parts = tuple(parts)
         self._ahead = parts_ahead(parts)
         self._findings: dict[int, tuple[Finding, ...]] = {}
@@ -94,7 +95,7 @@ class PipelineReviewScreen(CockpitScreen):
     def relabel(self) -> None:
         """Draw the page again."""
         page = Text()
-        page.append(printable(pipeline_description(self._file)) + "\n\n")
+        page.append(printable(self._description) + "\n\n")
         for ahead in self._ahead:
             self._add_part(page, ahead)
         page.append(text("pipeline.edit_hint", file=self._file), role_style(self.app, "muted"))

@@ -102,6 +102,23 @@ def test_parts_are_presets_with_tables_over_them(tmp_path: Path) -> None:
     assert (two.name, two.starts_from, two.recipe.method.stage) == ("two", "one", "dpo")
 
 
+def test_values_of_every_kind_reach_a_part_as_they_are_written(tmp_path: Path) -> None:
+    file = tmp_path / "parts.toml"
+    file.write_text(
+        '[[pipeline]]\nname = "one"\nextends = "demo"\n'
+        '[pipeline.method]\nadapter_kwargs = {init_r = 12, "a b" = ["c"]}\n'
+        "[pipeline.trainer]\naccelerator_config = {split_batches = false}\n"
+    )
+    (one,) = read_pipeline(file)
+    assert one.recipe.method.adapter_kwargs == {"init_r": 12, "a b": ["c"]}
+    assert one.recipe.trainer == {"accelerator_config": {"split_batches": False}}
+
+
+def test_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"parts\.toml: the pipeline cannot be read"):
+        read_pipeline(tmp_path / "parts.toml")
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -112,6 +129,12 @@ def test_parts_are_presets_with_tables_over_them(tmp_path: Path) -> None:
         ('[[pipeline]]\nname = "a"\nextends = "demo"\nmax_steps = 2\n', "part a has no such key"),
         ('[train]\nmax_steps = 2\n[[pipeline]]\nname = "a"\nextends = "demo"\n', "stands beside the pipeline"),
         ('pipeline = "sft"\n', "write the parts as"),
+        ("", "write the parts as"),
+        ("[pipeline", "this is no TOML"),
+        (
+            '[[pipeline]]\nname = "a"\nextends = "demo"\n[pipeline.train]\nseed = 2020-01-01\n',
+            "expected a whole number",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, text: str, problem: str) -> None:
