@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     verbs.add_parser("preflight", help="a recipe as TOML on stdin, its findings as JSON on stdout")
     verbs.add_parser("inspect", help="answer requests for estimates, JSON lines on stdin and stdout")
     verbs.add_parser("estimate", help="a resolved recipe as TOML on stdin, its memory as JSON on stdout")
-    lead = verbs.add_parser("pipeline", help="start the steps of a pipeline one after the other")
+    lead = verbs.add_parser("pipeline", help="start the parts of a pipeline one after the other")
     lead.add_argument("folder", type=Path)
     verbs.add_parser("expand", help="a model, a new folder and a number as JSON on stdin, the new blocks on stdout")
     arguments = parser.parse_args(argv)

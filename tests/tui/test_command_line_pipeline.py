@@ -97,12 +97,14 @@ def test_stopped_in_its_middle_it_goes_on_there_and_is_deleted_as_one(world: Wor
     assert "one         running 2/3" in world.trimtab("runs").out
     refused = world.trimtab("delete", "one", "--yes")
     assert (refused.code, "trimtab stop one" in refused.err) == (2, True)
-    assert "is going already" in world.trimtab("resume", "one").err
+    assert "is going already" in world.trimtab("resume", "one", "ppo.seed=4").err
+    assert pipeline().parts[2].recipe.train.seed != 4
     stopped = world.trimtab("stop", "one")
     assert "one: stopped, part 2 of 3: 评判\nGo on with it: trimtab resume one" in stopped.out
     assert [each and each.value for each in pipeline().states()] == ["finished", "stopped", None]
     reached = world.find("one.评判").status()
     assert reached is not None
+    assert "part ppo cannot choose it" in world.trimtab("resume", "one", "ppo.run_name=mine").err
     begun = world.trimtab("resume", "one", "1.seed=3")
     assert (begun.code, "part sft has begun" in begun.err) == (2, True)
     world.fake_pipeline(评判={"steps": reached.step + 5, "save_steps": 90_000})

@@ -39,11 +39,7 @@ def launch_pipeline(pipeline: Pipeline, *, program: Sequence[str] = _LEADER) -> 
     `program` is what gets the pipeline's path as its argument.
     Raises: UserError when it is led already, has nothing left to do, or cannot be started.
     """
-    if pipeline.is_led():
-        hint = f"Watch it with `trimtab attach {pipeline.name}`"
-        raise UserError(f"pipeline {pipeline.name} is going already", hint=hint)
-    if pipeline.standing().state is RunState.FINISHED:
-        raise UserError(f"pipeline {pipeline.name} is finished: there is nothing to go on with")
+    check_it_can_go_on(pipeline)
     try:
         pipeline.stop_file.unlink(missing_ok=True)
         child = detached([*program, str(pipeline.path)], pipeline.log_file, pipeline.working_folder)
@@ -53,6 +49,15 @@ def launch_pipeline(pipeline: Pipeline, *, program: Sequence[str] = _LEADER) -> 
     # Reaps the child: a zombie would keep its pid. When the cockpit ends first, init does it.
     threading.Thread(target=child.wait, name="trimtab-reaper", daemon=True).start()
     return child.pid
+
+
+def check_it_can_go_on(pipeline: Pipeline) -> None:
+    """Raises: UserError when somebody leads it already, or nothing is left to do."""
+    if pipeline.is_led():
+        hint = f"Watch it with `trimtab attach {pipeline.name}`"
+        raise UserError(f"pipeline {pipeline.name} is going already", hint=hint)
+    if pipeline.standing().state is RunState.FINISHED:
+        raise UserError(f"pipeline {pipeline.name} is finished: there is nothing to go on with")
 
 
 def stop_pipeline(pipeline: Pipeline, *, save: bool = True) -> None:
@@ -155,8 +160,9 @@ def _wait(pipeline: Pipeline, part: Part) -> RunState | None:
                 _stop_runs(pipeline)
         if time.monotonic() - seen > _SIGN_SECONDS:
             seen = time.monotonic()
+            # The whole of it: a second leader that was refused may have been noted in its place.
             with suppress(OSError):
-                os.utime(pipeline.leader_file)
+                write_leader(pipeline, Leader(this_process()))
         time.sleep(_POLL_SECONDS)
     return state
 

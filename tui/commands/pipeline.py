@@ -15,7 +15,7 @@ from trainer.config.pipeline import read_pipeline
 from trainer.errors import UserError
 from trainer.run import RunDirectory, RunState, list_checkpoints
 from trainer.run.directory import free_run_name
-from trainer.run.leading import delete_pipeline, launch_pipeline, stop_pipeline
+from trainer.run.leading import check_it_can_go_on, delete_pipeline, launch_pipeline, stop_pipeline
 from trainer.run.pipeline import Pipeline, Standing, create_pipeline
 from tui.commands import output
 from tui.commands.progress import duration, json_of, read_progress
@@ -50,6 +50,8 @@ def train_pipeline(file: Path, settings: Sequence[str], *, name: str | None, det
 
 def resume_pipeline(pipeline: Pipeline, settings: Sequence[str], *, detach: bool) -> int:
     """Go on in the part where it was."""
+    # Before the settings are written down: what leads now has read them already.
+    check_it_can_go_on(pipeline)
     if settings:
         pipeline = pipeline.with_overrides(settings)
     launch_pipeline(pipeline)
