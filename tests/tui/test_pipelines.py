@@ -136,10 +136,13 @@ async def test_enter_opens_the_part_it_is_at_and_c_the_last_model(
     monkeypatch.setattr(app, "open_chat", lambda checkpoint, path: calls.append(("chat", path)))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunsScreen) and len(lines(app)) == 4)
-        await pilot.press("home", "enter", "c", "end", "enter")
-        await pilot.pause()
-        assert "Part trio.ppo has not begun" in toasts(app)
-    assert calls == [("run", second.path), ("chat", first.path)]
+        await pilot.press("home", "enter")
+        await until(pilot, lambda: calls == [("run", second.path)])
+        await pilot.press("c")
+        await until(pilot, lambda: calls[1:] == [("chat", first.path)])
+        await pilot.press("end", "enter")
+        await until(pilot, lambda: "Part trio.ppo has not begun" in toasts(app))
+    assert len(calls) == 2
 
 
 async def test_it_is_stopped_resumed_and_deleted_as_one(runs_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +154,7 @@ async def test_it_is_stopped_resumed_and_deleted_as_one(runs_folder: Path, monke
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: isinstance(app.screen, RunsScreen) and len(lines(app)) == 4)
         await pilot.press("home", "x")
-        assert "is not going" in toasts(app)
+        await until(pilot, lambda: "is not going" in toasts(app))
         await pilot.press("R")
         await until(pilot, lambda: lines(app)[0] == "▾ trio running 2/3")
         await pilot.press("D")

@@ -15,7 +15,7 @@ from textual.widgets import DataTable, Input, Static
 from trainer.errors import UserError
 from trainer.run import RunDirectory, RunState, delete_run, launch
 from trainer.run.leading import delete_pipeline, launch_pipeline, stop_pipeline
-from trainer.run.pipeline import Pipeline
+from trainer.run.pipeline import Pipeline, Standing
 from tui.background import read_in_background
 from tui.locale import text
 from tui.pipeline_texts import long_standing
@@ -154,7 +154,12 @@ class RunsScreen(CockpitScreen):
         row = self.query_one(RunTable).current
         if row is None:
             return
-        run = row.pipeline.current_run() if row.is_pipeline and row.pipeline is not None else RunDirectory(row.path)
+        if row.is_pipeline and row.pipeline is not None:
+            read_in_background(self, row.pipeline.current_run, lambda run: self._open(row, run))
+        else:
+            self._open(row, RunDirectory(row.path))
+
+    def _open(self, row: RunRow, run: RunDirectory | None) -> None:
         if run is None or not run.exists():
             self.notify(text("pipeline.not_begun", part=row.name), severity="warning", markup=False)
         else:
@@ -184,20 +189,25 @@ class RunsScreen(CockpitScreen):
 
     def action_chat(self) -> None:
         """Talk to its newest checkpoint; of a pipeline to that of its last part that talks."""
-        row = self._row_with_checkpoint()
-        if row is not None:
-            self.cockpit.open_chat(None, self._run_with_model(row))
+        self._open_model(self.cockpit.open_chat)
 
     def action_score(self) -> None:
         """Let its newest checkpoint score answers."""
-        row = self._row_with_checkpoint()
-        if row is not None:
-            self.cockpit.open_score(None, self._run_with_model(row))
+        self._open_model(self.cockpit.open_score)
 
-    def _run_with_model(self, row: RunRow) -> Path:
+    def _open_model(self, door: Callable[[Path | None, Path | None], None]) -> None:
+        row = self._row_with_checkpoint()
+        if row is None:
+            return
         whole = row.pipeline if row.is_pipeline else None
-        result = whole.result_run(scores=row.gives_numbers) if whole is not None else None
-        return row.path if result is None else result.path
+        if whole is None:
+            door(None, row.path)
+            return
+
+        def take(result: RunDirectory | None) -> None:
+            door(None, row.path if result is None else result.path)
+
+        read_in_background(self, lambda: whole.result_run(scores=row.gives_numbers), take)
 
     def _row_with_checkpoint(self) -> RunRow | None:
         row = self.query_one(RunTable).current
@@ -234,7 +244,9 @@ class RunsScreen(CockpitScreen):
         self.app.push_screen(Confirmation(text("runs.stop_title"), question), answered)
 
     def _stop_pipeline(self, pipeline: Pipeline) -> None:
-        standing = pipeline.standing()
+        read_in_background(self, pipeline.standing, lambda standing: self._ask_to_stop(pipeline, standing))
+
+    def _ask_to_stop(self, pipeline: Pipeline, standing: Standing) -> None:
         if not (standing.is_led or standing.state.alive):
             self.notify(text("runs.not_alive", run=pipeline.name), severity="warning", markup=False)
             return
@@ -265,7 +277,8 @@ class RunsScreen(CockpitScreen):
 
         question = text("runs.delete_question", run=row.name, checkpoints=row.checkpoints, path=row.path)
         if row.is_pipeline and row.pipeline is not None:
-            names = ", ".join(run.name for run in row.pipeline.runs()) or "–"
+            parts = [each for each in self._rows if each.pipeline == row.pipeline and each.number and each.has_begun]
+            names = ", ".join(each.name for each in parts) or "–"
             question = text("pipeline.delete_question", name=row.name, runs=names, checkpoints=row.checkpoints)
         elif row.pipeline is not None:
             count, name = len(row.pipeline.parts), row.pipeline.name
