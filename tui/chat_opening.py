@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from trainer.config import Recipe
+from trainer.config.form import IN_ANSWERING
+from trainer.config.tables.generation import GenerationTable
 from trainer.errors import UserError
 from trainer.run import RunDirectory, list_checkpoints, result_checkpoint
 from tui.locale import text
@@ -50,10 +53,15 @@ def find_opening(checkpoint: Path | None, run: Path | None) -> Opening:
             run,
             suggestion=prompts[0],
             system=recipe.data.default_system or "",
-            generation=recipe.generation.model_dump(),
+            generation=_draw(recipe).model_dump(),
             goes_on=directory.state().alive,
         )
     return Opening(str(checkpoint), run)
+
+
+def _draw(recipe: Recipe) -> GenerationTable:
+    """How answers are drawn: as the recipe says, where that is not how the training explored."""
+    return GenerationTable() if recipe.method.stage in IN_ANSWERING.values else recipe.generation
 
 
 def step_of(path: str) -> int:

@@ -259,6 +259,21 @@ async def test_escape_gives_up_a_load_with_the_question_that_waits_for_it(run: R
         assert not screen.session.client.alive
 
 
+@pytest.mark.parametrize(("stage", "temperature"), [("sft", 1.3), ("ppo", 0.95)])
+async def test_how_answers_are_drawn_comes_from_the_run_unless_it_explored(
+    run: RunDirectory, stage: str, temperature: float
+) -> None:
+    recipe = run.recipe_file.read_text()
+    for before, after in (('stage = "sft"', f'stage = "{stage}"'), ("temperature = 0.95", "temperature = 1.3")):
+        assert before in recipe
+        recipe = recipe.replace(before, after)
+    run.recipe_file.write_text(recipe)
+    app = TrimtabApp(screen="chat")
+    async with app.run_test(size=SIZE) as pilot:
+        screen = await open_chat(app, pilot, run)
+        assert screen.query_one(ChatSettings).values["temperature"] == temperature
+
+
 async def test_settings_are_checked_and_sent(run: RunDirectory) -> None:
     app = TrimtabApp(screen="chat")
     async with app.run_test(size=(120, 40)) as pilot:
