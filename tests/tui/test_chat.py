@@ -274,6 +274,17 @@ async def test_how_answers_are_drawn_comes_from_the_run_unless_it_explored(
         assert screen.query_one(ChatSettings).values["temperature"] == temperature
 
 
+async def test_who_comes_back_to_the_same_model_may_write_at_once(run: RunDirectory) -> None:
+    app = TrimtabApp(screen="chat")
+    async with app.run_test(size=SIZE) as pilot:
+        await open_chat(app, pilot, run)
+        await pilot.press("escape", "3")
+        await until(pilot, lambda: not isinstance(app.screen, ChatScreen))
+        await open_chat(app, pilot, run)
+        await type_text(pilot, "Hello")
+        assert app.screen.query_one(PromptArea).text == "Hello"
+
+
 async def test_settings_are_checked_and_sent(run: RunDirectory) -> None:
     app = TrimtabApp(screen="chat")
     async with app.run_test(size=(120, 40)) as pilot:

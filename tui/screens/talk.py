@@ -61,6 +61,7 @@ class TalkScreen(CockpitScreen):
         request, self.cockpit.chat_request = self.cockpit.chat_request, None
         if request is not None and (request.checkpoint or request.run):
             self.open(request.checkpoint, request.run)
+            self.action_write()
         elif not self._path and not self._asked and self.cockpit.current_run is not None:
             self.open(None, self.cockpit.current_run.path, quiet=True)
         self.draw()
@@ -72,6 +73,9 @@ class TalkScreen(CockpitScreen):
 
     def loading_begun(self) -> None:
         """It is being loaded; what the session is asked now waits for it."""
+
+    def action_write(self) -> None:
+        """Where the user writes."""
 
     def draw(self) -> None:
         """Show everything as it is now."""
