@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 
 from tests.methods.case import case
 from tests.methods.test_methods import logits
-from tests.methods.training import Trained, Workshop
+from tests.methods.training import Trained, Workshop, home_in
 from tests.training_runs import events_of
 from trainer.chat.loading import load_for_chat
 from trainer.config import Recipe
@@ -29,9 +29,7 @@ from trainer.run.messages import silent
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     folder = tmp_path_factory.mktemp("adapters")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    with home_in(folder):
         yield Workshop(folder)
 
 

@@ -10,7 +10,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 
 from tests.methods.case import MethodCase, spelled_out
 from tests.methods.cases import CASES
-from tests.methods.training import Trained, Workshop
+from tests.methods.training import Trained, Workshop, home_in
 from tests.training_runs import losses_of
 from trainer.chat.loading import load_for_chat
 from trainer.model.merge import merge_adapter
@@ -19,9 +19,7 @@ from trainer.model.merge import merge_adapter
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     folder = tmp_path_factory.mktemp("methods")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    with home_in(folder):
         yield Workshop(folder)
 
 

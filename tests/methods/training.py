@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
 import torch
 from transformers import TrainerCallback
 
@@ -40,6 +41,15 @@ _VALUES: dict[str, object] = {
     "train.save_steps": STEPS // 2,
     "train.telemetry_seconds": 60.0,
 }
+
+
+@contextlib.contextmanager
+def home_in(folder: Path) -> Iterator[None]:
+    """Keep what trimtab remembers of this user below a folder meanwhile."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        yield
 
 
 @dataclass

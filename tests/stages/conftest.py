@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.methods.training import home_in
 from tests.stages.courses import Courses
 
 
 @pytest.fixture(scope="module")
 def courses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Courses]:
     folder = tmp_path_factory.mktemp("stages")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    with home_in(folder):
         yield Courses(folder)

@@ -26,14 +26,20 @@ def say(**event: Any) -> None:
         print(json.dumps(event, ensure_ascii=False), flush=True)
 
 
-def answer(request: dict[str, Any]) -> None:
-    number, messages = request["id"], request["messages"]
-    prompt = messages[-1]["content"]
+def fails(number: int, prompt: str) -> bool:
+    """Die or refuse where the prompt says so."""
     if prompt == "crash":
         print("RuntimeError: out of memory", file=sys.stderr, flush=True)
         os._exit(3)
     if prompt == "refuse":
         say(event="error", id=number, text="the model\ncannot do this")
+    return prompt == "refuse"
+
+
+def answer(request: dict[str, Any]) -> None:
+    number, messages = request["id"], request["messages"]
+    prompt = messages[-1]["content"]
+    if fails(number, prompt):
         return
     name = "tuned" if request["adapter"] else "base"
     whole = {
@@ -66,11 +72,7 @@ def answer(request: dict[str, Any]) -> None:
 def score(request: dict[str, Any]) -> None:
     number, messages = request["id"], request["messages"]
     prompt = messages[-1]["content"]
-    if prompt == "crash":
-        print("RuntimeError: out of memory", file=sys.stderr, flush=True)
-        os._exit(3)
-    if prompt == "refuse":
-        say(event="error", id=number, text="the model\ncannot do this")
+    if fails(number, prompt):
         return
     for place, turns in enumerate(request["answers"]):
         while prompt.startswith("slow") and place > 0 and not stop.is_set():

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.trainer.run.fake_leader import LONG, THREE_PARTS
 from tests.tui.command_line_world import World, a_world
 from trainer.run import RunState
 from trainer.run.commands import read_commands
@@ -22,27 +23,11 @@ from trainer.run.pipeline import Pipeline, find_pipeline
 from trainer.run.process import is_alive
 from tui.commands.chat import find_target
 
-STEPS = """
-[[pipeline]]
-name = "sft"
-extends = "demo"
-[[pipeline]]
-name = "评判"
-extends = "demo-rm"
-[[pipeline]]
-name = "ppo"
-extends = "demo-ppo"
-[pipeline.reward]
-reward_funcs = []
-reward_words = []
-"""
-LONG = {"steps": 100_000, "save_steps": 90_000, "delay": 0.01}
-
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[World]:
     with a_world(tmp_path, monkeypatch, capsys) as made:
-        made.preset("trio", STEPS)
+        made.preset("trio", THREE_PARTS)
         made.fake_pipeline()
         yield made
 
@@ -186,7 +171,7 @@ def test_two_pipelines_go_at_once_and_a_name_is_given_once(world: World) -> None
 
 
 def test_a_part_that_breaks_a_rule_is_named_and_nothing_is_made(world: World) -> None:
-    world.preset("two", STEPS.replace("demo-rm", "demo-dpo"))
+    world.preset("two", THREE_PARTS.replace("demo-rm", "demo-dpo"))
     refused = world.trimtab("train", "two")
     assert refused.code == 2
     assert "Part 3 of 3: ppo (ppo)\nerror: stage ppo needs a reward" in refused.err

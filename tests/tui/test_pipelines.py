@@ -13,7 +13,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
-from tests.trainer.run.fake_leader import fake_leader
+from tests.trainer.run.fake_leader import LONG, THREE_PARTS, fake_leader
 from tests.trainer.run.fake_trainer import fake_resolved, write_run
 from tests.tui.cockpit_world import LiveRun, screen_text, until, until_drawn
 from trainer.config import Finding
@@ -30,23 +30,10 @@ from tui.screens.runs import RunsScreen
 from tui.widgets.confirmation import Confirmation
 from tui.widgets.run_table import RunTable
 
-PARTS = """description = "Three in a row"
-[[pipeline]]
-name = "sft"
-extends = "demo"
-[[pipeline]]
-name = "评判"
-extends = "demo-rm"
-[[pipeline]]
-name = "ppo"
-extends = "demo-ppo"
-[pipeline.reward]
-reward_funcs = []
-reward_words = []
-"""
+PARTS = f"""description = "Three in a row"
+{THREE_PARTS}"""
 SIZE = (120, 40)
 WORKER = (sys.executable, str(Path(__file__).with_name("fake_inspect_worker.py")))
-LONG = {"steps": 100_000, "save_steps": 90_000, "delay": 0.01}
 
 
 @pytest.fixture(autouse=True)

@@ -73,7 +73,7 @@ def load_to_score(model: str, adapters: Sequence[str] = (), settings: Mapping[st
         raise UserError(
             "this is no reward model: it writes answers and gives no numbers",
             file=folder,
-            hint="Choose a checkpoint of stage rm; with this one one can chat.",
+            hint="Choose a checkpoint of stage rm; this one can be chatted with.",
         )
     record = LoadingRecord.of_checkpoint(folder).with_settings(settings or {})
     tokenizer = load_tokenizer(folder)

@@ -11,16 +11,14 @@ import torch
 from safetensors.torch import load_file
 
 from tests.methods.case import case
-from tests.methods.training import Trained, Workshop
+from tests.methods.training import Trained, Workshop, home_in
 from tests.training_runs import events_of, losses_of
 
 
 @pytest.fixture(scope="module")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     folder = tmp_path_factory.mktemp("loading")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    with home_in(folder):
         yield Workshop(folder)
 
 

@@ -13,6 +13,24 @@ from pathlib import Path
 from trainer.run import RunDirectory, launch
 from trainer.run.leading import lead
 
+THREE_PARTS = """
+[[pipeline]]
+name = "sft"
+extends = "demo"
+[[pipeline]]
+name = "评判"
+extends = "demo-rm"
+[[pipeline]]
+name = "ppo"
+extends = "demo-ppo"
+[pipeline.reward]
+reward_funcs = []
+reward_words = []
+"""
+"""A pipeline's file for it: fine-tuned, judged, learned from the judge."""
+LONG = {"steps": 100_000, "save_steps": 90_000, "delay": 0.01}
+"""For a part that goes until it is stopped."""
+
 
 def fake_leader(**parts: Mapping[str, float]) -> tuple[str, ...]:
     """The program for `launch_pipeline`: what the fake trainer is told, by the name of the part."""

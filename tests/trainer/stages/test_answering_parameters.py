@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.methods.training import train_here
+from tests.methods.training import home_in, train_here
 from tests.stages.courses import Courses, figures_of
 from trainer.config import Recipe
 from trainer.config.parameter import parameters
@@ -79,9 +79,7 @@ ELSEWHERE = {
 @pytest.fixture(scope="module")
 def courses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Courses]:
     folder = tmp_path_factory.mktemp("acting")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    with home_in(folder):
         yield Courses(folder)
 
 

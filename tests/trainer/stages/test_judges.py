@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.methods.training import train_here
+from tests.methods.training import home_in, train_here
 from tests.stages.courses import METHODS, Courses, differences, figures_of, state_of
 from tests.training_runs import events_of
 
@@ -16,9 +16,7 @@ from tests.training_runs import events_of
 @pytest.fixture(scope="module")
 def courses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Courses]:
     folder = tmp_path_factory.mktemp("judges")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
-        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    with home_in(folder):
         yield Courses(folder)
 
 
