@@ -16,6 +16,7 @@ from typing import Any
 
 from trainer.config.form import ADAPTER_METHODS, IN_ANSWERING
 from trainer.config.overrides import apply_overrides
+from trainer.config.preset_text import key_lines
 from trainer.config.presets import Preset, find_preset, load_preset
 from trainer.config.problems import PresetErrors
 from trainer.config.recipe import Recipe
@@ -24,6 +25,7 @@ from trainer.config.validation import validated
 from trainer.errors import UserError
 
 _GOOD_NAME = re.compile(r"[\w+=-]+")
+_ENTRY = re.compile(r"\s*\[\[\s*pipeline\s*\]\]")
 _KEYS = ("name", "extends", "starts_from")
 BASE = "base"
 """`starts_from` of a part that starts from its own model, whatever was trained before."""
@@ -68,7 +70,7 @@ def pipeline_file(name_or_path: str) -> Path | None:
 
 def pipeline_description(file: Path) -> str:
     """What a pipeline's file says of itself. Raises: UserError when it cannot be read."""
-    return str(_document(file).get("description", ""))
+    return str(_document(file)[1].get("description", ""))
 
 
 def read_pipeline(file: Path, overrides: Sequence[str] = ()) -> tuple[Part, ...]:
@@ -80,7 +82,7 @@ def read_pipeline(file: Path, overrides: Sequence[str] = ()) -> tuple[Part, ...]
             no part.
         PresetErrors: when a value of a part is wrong.
     """
-    document = _document(file)
+    source, document = _document(file)
     entries = document.get("pipeline")
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
         raise UserError("write the parts as [[pipeline]] entries", file=file)
@@ -89,15 +91,16 @@ def read_pipeline(file: Path, overrides: Sequence[str] = ()) -> tuple[Part, ...]
         raise UserError(f"[{more[0]}] stands beside the pipeline", file=file, field=more[0], hint=hint)
     own = overrides_of_parts([str(entry.get("name", "")) for entry in entries], overrides)
     parts: list[Part] = []
-    for entry, words in zip(entries, own, strict=True):
-        parts.append(_part(file, entry, parts, words))
+    for entry, words, lines in zip(entries, own, _lines_of_parts(source, len(entries)), strict=True):
+        parts.append(_part(file, entry, parts, words, lines))
     return tuple(parts)
 
 
-def _document(file: Path) -> dict[str, Any]:
-    """Raises: UserError when the file is gone, or no TOML any more, since it was listed."""
+def _document(file: Path) -> tuple[str, dict[str, Any]]:
+    """The text of a file and what it says. Raises: UserError when it is gone, or no TOML any more, since it was listed."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        source = file.read_text(encoding="utf-8-sig")
+        return source, tomllib.loads(source)
     except OSError as error:
         raise UserError(f"the pipeline cannot be read: {error.strerror}", file=file) from error
     except ValueError as error:
@@ -139,7 +142,22 @@ def overridden(part: Part, words: Sequence[str]) -> Part:
     return replace(part, recipe=recipe)
 
 
-def _part(file: Path, entry: Mapping[str, Any], parts: Sequence[Part], words: Sequence[str]) -> Part:
+def _lines_of_parts(source: str, count: int) -> list[dict[str, int]]:
+    """The line of each key of each part, by table and name with a dot; those of the part itself by name alone."""
+    starts = [number for number, line in enumerate(source.splitlines()) if _ENTRY.match(line)]
+    if len(starts) != count:
+        return [{} for _ in range(count)]  # not written as [[pipeline]] entries
+    lines = source.splitlines()
+    found: list[dict[str, int]] = []
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        own = key_lines("\n".join(lines[start + 1 : end]))
+        found.append({key.removeprefix("pipeline."): line + start + 1 for key, line in own.items()})
+    return found
+
+
+def _part(
+    file: Path, entry: Mapping[str, Any], parts: Sequence[Part], words: Sequence[str], lines: Mapping[str, int]
+) -> Part:
     before = [part.name for part in parts]
     name, start = str(entry.get("name", "")), entry.get("starts_from")
     if not _GOOD_NAME.fullmatch(name) or name in (*before, BASE):
@@ -164,7 +182,10 @@ def _part(file: Path, entry: Mapping[str, Any], parts: Sequence[Part], words: Se
             hint = f"Write it below the part, as [pipeline.train]; of a part itself there are {', '.join(_KEYS)}"
             raise UserError(f"part {name} has no such key", file=file, field=table, hint=hint)
         overrides += [f"{table}.{key}={_as_toml(value)}" for key, value in values.items()]
-    preset = _loaded(name, own if own.is_file() else str(entry["extends"]), [*overrides, *words])
+    # What is written on the command line stands in no line of the file.
+    given = {word.partition("=")[0].strip() for word in words}
+    in_file = {key: line for key, line in lines.items() if not {key, key.partition(".")[2]} & given}
+    preset = _loaded(file, name, own if own.is_file() else str(entry["extends"]), [*overrides, *words], in_file)
     _check_place(name, preset.recipe, file)
     return Part(name, preset.recipe, start, str(preset.path))
 
@@ -189,22 +210,25 @@ def _as_toml(value: object) -> str:
     return str(value)
 
 
-def _loaded(part: str, preset: str | Path, overrides: Sequence[str]) -> Preset:
-    """The preset of a part, whose mistakes name the part."""
+def _loaded(file: Path, part: str, preset: str | Path, overrides: Sequence[str], lines: Mapping[str, int]) -> Preset:
+    """The preset of a part, whose mistakes name the part and its line; `lines` are those of the keys of the file."""
+    try:
+        find_preset(str(preset))
+    except UserError as error:
+        raise UserError(
+            f"part {part}: {error.message}", file=file, line=lines.get("extends"), field="extends", hint=error.hint
+        ) from error
     try:
         return load_preset(preset, overrides)
     except PresetErrors as error:
-        problems = [
-            UserError(
-                f"part {part}: {each.message}",
-                file=each.file,
-                line=each.line,
-                field=each.field,
-                value=each.value,
-                hint=each.hint,
+        problems = []
+        for each in error.problems:
+            line = each.line if each.file else lines.get(each.field or "")
+            here = each.file or (file if line else None)
+            message = f"part {part}: {each.message}"
+            problems.append(
+                UserError(message, file=here, line=line, field=each.field, value=each.value, hint=each.hint)
             )
-            for each in error.problems
-        ]
         raise PresetErrors(problems, None) from error
 
 

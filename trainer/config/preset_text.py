@@ -73,7 +73,7 @@ def _broken_toml(path: Path, source: str, error: tomllib.TOMLDecodeError) -> Use
 
 
 def _checked(path: Path, source: str, document: dict[str, object]) -> PresetText:
-    lines = _key_lines(source)
+    lines = key_lines(source)
     values: Values = {}
     places: dict[str, int] = {}
     problems: list[UserError] = []
@@ -140,7 +140,7 @@ def _home(name: str) -> str:
     return f"It belongs in [{found.table}]." if found else near_hint(name) or ""
 
 
-def _key_lines(source: str) -> dict[str, int]:
+def key_lines(source: str) -> dict[str, int]:
     """Line of each table header and each key, by dotted name.
 
     tomllib tells no positions, so that lines are read once more; inside multi-line values a line may look like a key,

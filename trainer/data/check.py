@@ -11,7 +11,7 @@ from trainer.config import Finding, Recipe, check
 from trainer.data.dataset import held_rows
 from trainer.data.encode import missing_template
 from trainer.data.findings import finding, missing_stop_words, one_class
-from trainer.data.model_limits import too_long_for_model
+from trainer.data.model_limits import answers_too_long_for_model, too_long_for_model
 from trainer.data.pipeline import PipelineOptions, Progress, encode_datasets, locate
 from trainer.data.prepare import recipe_tokenizer
 from trainer.data.registry import split_names
@@ -93,6 +93,7 @@ def findings_of_all(recipe: Recipe, tokenizer: TextTokenizer, reports: Sequence[
     found = one_class(whole)
     all_read = not any(item.is_partial for item in whole.datasets)
     found += too_long_for_model(recipe, tokenizer.folder, whole.lengths.maximum, all_read=all_read)
+    found += answers_too_long_for_model(recipe, tokenizer.folder)
     template = tokenizer.template
     if template is not None and template.name is not None and tokenizer.missing_stop_words:
         added = recipe.model.add_special_tokens

@@ -22,6 +22,10 @@ FINDING_TEXTS: dict[str, str] = {
     "reward_model_is_none": "reward_model = {given} is no reward model: name a checkpoint of stage rm",
     "reward_model_is_a_run": "reward_model = {given} is a run: name one of its checkpoints, such as {proposed}",
     "reward_model_is_whole": "reward_model = {given} holds whole weights and no adapter: set reward_model_type = full",
+    "reward_model_is_a_service": "reward_model = {given} is an address, but reward_model_type is {kind}: set "
+    "reward_model_type = api",
+    "reward_model_has_labels": "reward_model = {given} gives {labels} numbers for an answer, and a reward model gives "
+    "one: name a checkpoint of stage rm, or a classifier with one label",
     "model_no_template": "{problem}",
     "template_unknown": "{problem}",
     "model_not_local": "{model} is not on this machine: it will be downloaded at the start and checked then",
@@ -90,6 +94,8 @@ FINDING_TEXTS: dict[str, str] = {
     "(longest row: {longest}): lower cutoff_len, or set rope_scaling",
     "cutoff_above_model_unreached": "cutoff_len = {cutoff_len} is more than the {limit} tokens that the model was made "
     "for; no row here is so long (longest: {longest}), but a longer one would do harm",
+    "answers_above_model": "prompts of cutoff_len = {cutoff_len} tokens and answers of max_new_tokens = {answer} are "
+    "together more than the {limit} tokens that the model was made for: lower one of them",
     "template_stop_words_unknown": "the template {template} ends answers with {words}, which this model's tokenizer "
     "does not have as a token: the model learns to write it out in pieces, and chat may not stop at it; choose the "
     "template that the model was made with, or add it with add_special_tokens",

@@ -15,6 +15,12 @@ def holds_reward_model(folder: Path) -> bool:
     return any(str(name).endswith("ForSequenceClassification") for name in whole.get("architectures") or ())
 
 
+def number_of_labels(folder: Path) -> int | None:
+    """How many numbers the classifier in a model folder gives; None where its config.json does not say."""
+    labels = _json(folder / "config.json").get("id2label")
+    return len(labels) if isinstance(labels, dict) else None
+
+
 def _json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import Finding, Recipe
+from trainer.config.form import IN_ANSWERING
 from trainer.data.findings import finding
 
 _NAMES = ("max_position_embeddings", "n_positions", "max_sequence_length", "max_seq_len", "seq_length")
@@ -63,5 +64,29 @@ def too_long_for_model(recipe: Recipe, folder: Path, longest_row: int, *, all_re
             cutoff_len=cutoff,
             limit=limit,
             longest=longest_row,
+        )
+    ]
+
+
+def answers_too_long_for_model(recipe: Recipe, folder: Path) -> list[Finding]:
+    """An error when the longest prompt and the answer that the model writes to it are more than the model takes."""
+    limit, cutoff, answer = longest_sequence(folder), recipe.data.cutoff_len, recipe.generation.max_new_tokens
+    answering = recipe.method.stage in IN_ANSWERING.values
+    if not answering or limit is None or cutoff + answer <= limit or recipe.model.rope_scaling is not None:
+        return []
+    # What leaves room is lowered: prompts where the answers fit in, else the answers.
+    change = {"data.cutoff_len": limit - answer} if 2 * answer <= limit else {}
+    if not change and cutoff < limit:
+        change = {"generation.max_new_tokens": limit - cutoff}
+    return [
+        finding(
+            "answers_above_model",
+            "error",
+            "generation.max_new_tokens",
+            "data.cutoff_len",
+            change=change,
+            cutoff_len=cutoff,
+            answer=answer,
+            limit=limit,
         )
     ]

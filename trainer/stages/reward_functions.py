@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,9 +90,16 @@ def _own_function(file: Path) -> RewardOfText:
         try:
             given = float(function(answer.prompt, answer.text, answer.expected))
         except Exception as error:
-            raise UserError(f"reward() fails: {type(error).__name__}: {error}", file=file) from error
+            told = f"reward() fails: {type(error).__name__}: {error}"
+            raise UserError(told, file=file, line=_line_in(file, error)) from error
         if not math.isfinite(given):
             raise UserError(f"reward() returned {given}, which is no reward", file=file)
         return given
 
     return reward
+
+
+def _line_in(file: Path, error: Exception) -> int | None:
+    """The line of the user's file where an error came from; None when it was in the call itself."""
+    places = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    return places[-1] if places else None

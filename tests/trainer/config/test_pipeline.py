@@ -8,6 +8,7 @@ import pytest
 
 from trainer.config import Recipe
 from trainer.config.pipeline import Part, chained, is_pipeline, needed_by, read_pipeline
+from trainer.config.problems import PresetErrors
 from trainer.errors import UserError
 
 RESULTS = {name: f"/runs/{name}" for name in ("sft", "rm", "dpo", "ppo")}
@@ -141,4 +142,19 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path: Path, text: str, problem: 
     file = tmp_path / "parts.toml"
     file.write_text(text)
     with pytest.raises(UserError, match=problem):
+        read_pipeline(file)
+
+
+def test_a_mistake_in_a_part_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "steps.toml"
+    text = '[[pipeline]]\nname = "a"\nextends = "demo"\n\n[[pipeline]]\nname = "b"\nextends = "demo-rm"\n'
+    file.write_text(text + '[pipeline.train]\nmax_steps = 3\nmax_stepps = 3\neval_steps = "often"\n')
+    with pytest.raises(PresetErrors) as caught:
+        read_pipeline(file, ["b.max_steps=many"])
+    typo, value, given = sorted(caught.value.problems, key=lambda each: each.line or 99)
+    assert str(typo).startswith(f"{file}:10: train.max_stepps: part b: ")
+    assert str(value).startswith(f"{file}:11: train.eval_steps = 'often': part b: ")
+    assert str(given).startswith("train.max_steps = 'many': part b: ")
+    file.write_text(text.replace("demo-rm", "demo-mr"))
+    with pytest.raises(UserError, match=r"steps\.toml:7: extends: part b: .*Did you mean 'demo-rm'"):
         read_pipeline(file)

@@ -199,6 +199,23 @@ def test_a_cutoff_above_the_model_is_an_error_once_a_row_is_so_long(
     assert ids(long.with_values({"data.cutoff_len": 64})) == {"data_truncated": "warning"}
 
 
+def test_prompts_and_answers_together_above_the_model_are_an_error(
+    make_model: MakeModel, make_recipe: MakeRecipe
+) -> None:
+    model = make_model()
+    config(model, max_position_embeddings=256)
+
+    def told(cutoff: int, answer: int) -> dict[str, object] | None:
+        values = {"method.stage": "ppo", "generation.max_new_tokens": answer}
+        found = check_data(make_recipe(model, GOOD, cutoff_len=cutoff).with_values(values)).findings
+        return next((dict(each.change) for each in found if each.id == "answers_above_model"), None)
+
+    assert told(192, 64) is None
+    assert told(200, 64) == {"data.cutoff_len": 192}
+    assert told(200, 4096) == {"generation.max_new_tokens": 56}
+    assert told(512, 4096) == {}
+
+
 @pytest.mark.parametrize(
     ("values", "limit"),
     [

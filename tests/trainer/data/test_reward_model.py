@@ -28,6 +28,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     adapter(tmp_path / "runs/sft/checkpoints/step-00000040", "CAUSAL_LM")
     (tmp_path / "whole").mkdir()
     (tmp_path / "whole/config.json").write_text(json.dumps({"architectures": ["LlamaForSequenceClassification"]}))
+    (tmp_path / "three").mkdir()
+    three = {"architectures": ["LlamaForSequenceClassification"], "id2label": {str(n): f"L{n}" for n in range(3)}}
+    (tmp_path / "three/config.json").write_text(json.dumps(three))
     return tmp_path
 
 
@@ -40,6 +43,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("owner/on-a-hub", "lora", "", None),
         ("http://localhost:9", "api", "", None),
         ("runs/rm", "lora", "is a run", {"ppo.reward_model": "runs/rm/checkpoints/step-00000080"}),
+        ("rm", "lora", "is a run", {"ppo.reward_model": "runs/rm/checkpoints/step-00000080"}),
+        ("http://localhost:9", "full", "is an address", {"ppo.reward_model_type": "api"}),
+        ("three", "full", "gives 3 numbers", None),
+        ("runs/sft/checkpoints/step-00000040", "full", "is no reward model", None),
         ("runs/sft", "lora", "is no reward model", None),
         ("runs/sft/checkpoints/step-00000040", "lora", "is no reward model", None),
         ("whole", "lora", "set reward_model_type = full", {"ppo.reward_model_type": "full"}),

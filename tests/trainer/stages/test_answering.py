@@ -220,5 +220,5 @@ def test_a_file_of_the_users_gives_the_reward_after_consent(
     give_consent(python_file(file)[0], str(file))
     failing = answering(stage_run, "grpo", name="failing", reward=reward)
     assert runs.train(failing, **home) == 1
-    assert "reward() fails: ZeroDivisionError" in events_of(failing, "end")[0].text
+    assert "mine.py:4: reward() fails: ZeroDivisionError" in events_of(failing, "end")[0].text
     assert [found.step for found in list_checkpoints(failing.checkpoints_folder, verify="size")] == [3, 4]
