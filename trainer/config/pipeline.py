@@ -97,7 +97,7 @@ def read_pipeline(file: Path, overrides: Sequence[str] = ()) -> tuple[Part, ...]
 
 
 def _document(file: Path) -> tuple[str, dict[str, Any]]:
-    """The text of a file and what it says. Raises: UserError when it is gone, or no TOML any more, since it was listed."""
+    """The text of a file and what it says. Raises: UserError when it is gone, or no TOML any more."""
     try:
         source = file.read_text(encoding="utf-8-sig")
         return source, tomllib.loads(source)
