@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -19,10 +19,12 @@ from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
+from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.theme import Theme
 
 from tui import settings
+from tui.harmless_lines import HarmlessLines
 from tui.locale import language, set_language, text
 from tui.run_feed import POLL_SECONDS, RunFeed, RunUpdated
 from tui.screens.base import CockpitScreen
@@ -149,6 +151,7 @@ class TrimtabApp(App[int]):
         """What Chat or Score is asked to open; it takes it in `on_shown` and sets it to None."""
         self.talk_mode: str = "chat"
         """Which of the two its number opens, "chat" or "score": the one that was opened last."""
+        self._harmless_lines = HarmlessLines()
         self.feed = RunFeed(self.post_message)
         """Follows `current_run` in a thread."""
         for theme in THEMES:
@@ -279,6 +282,10 @@ class TrimtabApp(App[int]):
         """Somebody looks again."""
         self.feed.interval = POLL_SECONDS
         self.feed.look_now()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What every line of every widget goes through."""
+        return [*super().get_line_filters(), self._harmless_lines]
 
     def notify(self, message: str, **settings: Any) -> None:
         """A toast; what a terminal would act on is written as codes."""

@@ -38,6 +38,18 @@ async def test_the_other_screens_show_the_run_in_the_top_bar(runs_folder: Path) 
         await until(pilot, lambda: "done finished" in screen_text(app).splitlines()[0])
 
 
+async def test_what_a_run_says_cannot_steer_the_terminal(runs_folder: Path) -> None:
+    run = write_run(runs_folder / "sly", steps=20, end="failed")
+    run.status_file.write_text(run.status_file.read_text().replace("CUDA", r"CUDA\u001b]0;mine\u0007"))
+    recipe = run.recipe_file.read_text().replace('model_name_or_path = "', 'model_name_or_path = "sly\\u001b[31m')
+    run.recipe_file.write_text(recipe)
+    app = TrimtabApp(screen="runs")
+    async with app.run_test(size=(140, 40)) as pilot:
+        await until(pilot, lambda: "CUDA]0;mine out of memory" in screen_text(app))
+        assert "sly[31m" in screen_text(app)
+        assert all(line.isprintable() for line in screen_text(app).splitlines())
+
+
 async def test_opening_another_run_replaces_the_one_that_is_shown(runs_folder: Path) -> None:
     first, second = write_run(runs_folder / "first"), write_run(runs_folder / "second", steps=40)
     app = TrimtabApp(run=first.path)
