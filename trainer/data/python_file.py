@@ -33,7 +33,7 @@ def agreed_content(file: Path, *, field: str) -> bytes:
         raise UserError(
             "this file would be run, and its content was not agreed to",
             field=field,
-            value=file,
+            value=str(file),
             hint=f"Look at it and agree: `trimtab trust {file}`",
         )
     return content

@@ -91,6 +91,8 @@ RUN_TEXTS: dict[str, str] = {
     "run_muon_parts": "Muon trains {matrices} parameters, AdamW the other {others} (embeddings, output layer, norms)",
     "run_loraplus_rates": "LoRA+: learning rate {rate} for matrix A, {other} for B",
     "run_rewards": "the reward is {what}",
+    "run_rewards_alike": "all answers of the first {count} buffers got the same reward ({reward}), and nothing is "
+    "learned from that: look at the samples, then mend the reward, or raise temperature so that answers differ",
     "run_reference_base": "the reference is the model without its adapter",
     "run_reference_copy": "the reference is the model as it is now; the copy of what is trained takes {size} MiB",
     "run_reference_model": "the reference is {name}, a model of its own",

@@ -150,7 +150,7 @@ def _check_base(folder: Path, recipe: Recipe) -> None:
         raise UserError(
             f"this reward adapter belongs on {on}, which is not what the policy's adapter is on",
             field="reward_model",
-            value=folder,
+            value=str(folder),
             hint="Set reward_model_type = full: it is loaded with its own base then.",
         )
 

@@ -25,6 +25,7 @@ from trainer.engine.run_trainer import RunTrainer
 from trainer.engine.token_counts import trained_in
 from trainer.errors import UserError
 from trainer.run import SampleEvent
+from trainer.run.messages import words
 
 from .generation import draw_answers
 from .last_question import QuestionMarks
@@ -38,6 +39,8 @@ from .rollouts import Answer, Rollouts, answer_batch, together
 _ROLLOUTS_FILE = "rollouts.safetensors"
 _SHOWN = 8
 """Answers of a buffer that the dashboard shows at most."""
+_ALIKE = 3
+"""So many buffers without two rewards that differ are no chance."""
 
 
 class RolloutOrder(Sampler[tuple[int, ...]]):
@@ -105,6 +108,8 @@ class RolloutTrainer(RunTrainer, Trainer):
         self._waiting: list[dict[str, torch.Tensor]] = []
         self._divisor = 1
         self._shown_at = -1
+        self._only_reward: float | None = None
+        self._alike: int | None = 0
         self._boundary: RandomState | None = None
         self._question_marks = QuestionMarks.of(self.processing_class)
 
@@ -195,6 +200,7 @@ class RolloutTrainer(RunTrainer, Trainer):
         by_source = {name: torch.cat([part[name] for part in rewards]) for name in rewards[0]}
         scores = self.rewards.total(by_source)
         self._add_figures(answers, tensors, by_source, scores)
+        self._tell_when_all_alike(scores)
         self._show(answers, scores, time.perf_counter() - started)
         learned = self.learned_from(tensors, scores)
         self.session.phase("running", f"step {self.state.global_step}")
@@ -286,6 +292,16 @@ class RolloutTrainer(RunTrainer, Trainer):
         figures.add("entropy", -tensors["old"][tensors["labels"][:, 1:] != -100])
         if "reference" in tensors:
             figures.add("kl", (tensors["old"] - tensors["reference"]).sum(1))
+
+    def _tell_when_all_alike(self, scores: torch.Tensor) -> None:
+        """Warn once when no reward has differed from the others since the start, or the resume, of the run."""
+        if self._alike in (None, _ALIKE):
+            return
+        self._only_reward = scores[0].item() if self._only_reward is None else self._only_reward
+        self._alike = self._alike + 1 if bool((scores == self._only_reward).all()) else None
+        if self._alike == _ALIKE:
+            told = words("run_rewards_alike", reward=f"{self._only_reward:g}", count=_ALIKE)
+            self.session.finding("warning", told, int(self.state.global_step))
 
     def _show(self, answers: Sequence[Answer], scores: torch.Tensor, seconds: float) -> None:
         """Some answers for the dashboard, at most once between two logs; of groups those of one prompt."""

@@ -77,6 +77,8 @@ def test_a_policy_of_equal_rewards_is_moved_by_nothing_but_the_penalty(runs: Tra
     first = events_of(run, "metrics")[0].values
     assert (first["reward"], first["reward_std"], first["groups_of_one_mind"]) == (1.0, 0.0, 1.0)
     assert first["loss"] == pytest.approx(0, abs=1e-6)
+    [told] = [event for event in events_of(run, "finding") if event.severity == "warning"]
+    assert (told.step, told.text[:48]) == (4, "all answers of the first 3 buffers got the same ")
 
 
 def test_a_stop_between_answers_saves_what_was_before_them(runs: TrainingRuns, stage_run: MakeRun) -> None:
@@ -210,6 +212,7 @@ def test_a_file_of_the_users_gives_the_reward_after_consent(
     give_consent(python_file(file)[0], str(file))
     run = answering(stage_run, "grpo", name="agreed", reward=reward, train={"max_steps": 1})
     assert runs.train(run, **home) == 0, log_of(run)
+    assert "the same reward" not in log_of(run)
     for sample in events_of(run, "sample"):
         question = int(sample.prompt.split("What is ")[1].split(" ")[0])
         assert sample.score == question + 2
