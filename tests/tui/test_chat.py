@@ -210,7 +210,7 @@ async def test_a_crash_is_one_line_with_its_cause_and_retry_starts_a_new_worker(
     async with app.run_test(size=SIZE) as pilot:
         screen = await open_chat(app, pilot, run)
         await ask(app, pilot, "crash")
-        assert "exit status 3" in shown(app)
+        await until(pilot, lambda: "exit status 3" in shown(app))
         assert "out of memory" in shown(app)
         screen.conversation = Conversation()
         await ask(app, pilot, "again")

@@ -108,6 +108,15 @@ def test_stop_now_kills_a_trainer_that_hangs(world: World, monkeypatch: pytest.M
     assert world.find("one").state() is RunState.LOST
 
 
+@pytest.fixture
+def heeded_interrupt() -> Iterator[None]:
+    """Ctrl-C raises, also where the tests themselves were started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_interrupt")
 def test_ctrl_c_leaves_the_view_and_not_the_run(world: World) -> None:
     world.fake_trainer(steps=100_000, delay=0.01)
     world.trimtab("train", "mine", "--name", "one", "--detach")
