@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from trainer.config import Finding, Hardware, Recipe, load_preset, parameter, parameters, save_preset
-from tui.forms.entry import EntryError, entry_text, expectation, parse_entry, shown_text, toml_text
+from trainer.config.toml_text import toml_text
+from tui.forms.entry import EntryError, entry_text, expectation, parse_entry, shown_text
 from tui.forms.explain import explain
 from tui.forms.lines import Mood, conditions_text, lines_of
 from tui.forms.model import FormModel

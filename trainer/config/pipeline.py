@@ -6,7 +6,6 @@ judged by the reward model that was trained before it.
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from trainer.config.presets import Preset, find_preset, load_preset
 from trainer.config.problems import PresetErrors
 from trainer.config.recipe import Recipe
 from trainer.config.spellings import translate_values
+from trainer.config.toml_text import toml_text
 from trainer.config.validation import validated
 from trainer.errors import UserError
 
@@ -181,7 +181,7 @@ def _part(
         if not isinstance(values, dict):
             hint = f"Write it below the part, as [pipeline.train]; of a part itself there are {', '.join(_KEYS)}"
             raise UserError(f"part {name} has no such key", file=file, field=table, hint=hint)
-        overrides += [f"{table}.{key}={_as_toml(value)}" for key, value in values.items()]
+        overrides += [f"{table}.{key}={toml_text(value)}" for key, value in values.items()]
     # What is written on the command line stands in no line of the file.
     given = {word.partition("=")[0].strip() for word in words}
     in_file = {key: line for key, line in lines.items() if not {key, key.partition(".")[2]} & given}
@@ -196,18 +196,6 @@ def _check_place(part: str, recipe: Recipe, file: Path | None = None) -> None:
         if recipe.value(key):
             hint = "Its run is called after pipeline and part. Take it out."
             raise UserError(f"part {part} cannot choose it", file=file, field=key, hint=hint)
-
-
-def _as_toml(value: object) -> str:
-    """A value that was read from TOML, as an override has it; numbers and dates are the same in TOML and Python."""
-    match value:
-        case dict():
-            return "{" + ", ".join(f"{json.dumps(key)} = {_as_toml(each)}" for key, each in value.items()) + "}"
-        case list():
-            return "[" + ", ".join(map(_as_toml, value)) + "]"
-        case str() | bool():
-            return json.dumps(value, ensure_ascii=False)
-    return str(value)
 
 
 def _loaded(file: Path, part: str, preset: str | Path, overrides: Sequence[str], lines: Mapping[str, int]) -> Preset:

@@ -16,10 +16,10 @@ import tomlkit
 from trainer.config import Finding, Hardware, Recipe, load_preset, resolve
 from trainer.config.form import IN_ANSWERING
 from trainer.config.pipeline import pipeline_file
+from trainer.config.toml_text import toml_text
 from trainer.data import preflight
 from tui.commands import output
 from tui.commands.worker import ask_worker
-from tui.forms.entry import toml_text
 from tui.forms.explain import finding_text
 from tui.forms.outlook import PARTS, Forecast, Outlook, forecast, outlook
 from tui.forms.preflight import DataSize, size_of_findings

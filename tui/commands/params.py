@@ -5,8 +5,9 @@ from __future__ import annotations
 from argparse import Namespace
 
 from trainer.config import Parameter, parameter, parameters
+from trainer.config.toml_text import toml_text
 from tui.commands import output
-from tui.forms.entry import shown_text, toml_text
+from tui.forms.entry import shown_text
 from tui.forms.explain import takes_text
 from tui.forms.lines import conditions_text
 from tui.forms.refusals import unavailable_text

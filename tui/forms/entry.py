@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Callable
 
 from trainer.config import Parameter
+from trainer.config.toml_text import toml_text
 from tui.locale import text
 
 _IN_BOUND: dict[str, Callable[[float, float], bool]] = {
@@ -97,30 +98,6 @@ def shown_text(value: object) -> str:
     if isinstance(value, dict):
         return toml_text(value) if value else "–"
     return str(value).replace("\n", "⏎") or "–"
-
-
-def toml_text(value: object) -> str:
-    """A value as TOML, on one line."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(toml_text(part) for part in value) + "]"
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_toml_key(str(key))} = {toml_text(part)}" for key, part in value.items()) + "}"
-    if isinstance(value, str):
-        return _toml_string(value)
-    return str(value)
-
-
-def _toml_key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_string(key)
-
-
-def _toml_string(value: str) -> str:
-    escapes = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-    return '"' + "".join(escapes.get(sign, sign if sign >= " " else f"\\u{ord(sign):04x}") for sign in value) + '"'
 
 
 def _float_text(value: float) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from trainer.config import Preset, Recipe, parameters
 from trainer.config.answering import steps_of_answers
+from trainer.config.toml_text import toml_text
 from trainer.paths import shipped_folder, user_presets_folder
-from tui.forms.entry import toml_text
 from tui.forms.model import FormModel
 
 
