@@ -148,8 +148,10 @@ def _is_folder_gone() -> bool:
 
 
 def _fail(message: str) -> int:
+    from tui.commands import output
+
     with contextlib.suppress(OSError):
-        print(text("command_line.error", message=message), file=sys.stderr)
+        print(output.harmless(text("command_line.error", message=message)), file=sys.stderr)
     return USAGE_EXIT
 
 

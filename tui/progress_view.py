@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from trainer.run import RunDirectory, RunReader, RunState, list_checkpoints
-from tui.commands.output import on_terminal
+from tui.commands.output import harmless, on_terminal
 from tui.commands.progress import Progress, numbers, progress_line, progress_of
 from tui.locale import text
 from tui.localized import localized
@@ -45,7 +45,7 @@ _STATE_STYLES = {
 def follow(run: RunDirectory, *, from_start: bool = False, whole: str = "") -> int:
     """Show the run until it ends, and return the exit code that tells how it ended; 130 when left with Ctrl-C.
 
-    With `from_start` what happened before the view opened is told too. `whole` is the pipeline that the run is a step
+    With `from_start` what happened before the view opened is told too. `whole` is the pipeline that the run is a part
     of: what can be done is said of that.
     """
     view: PlainView | RichView = RichView() if on_terminal() else PlainView()
@@ -128,7 +128,7 @@ class PlainView:
     def show(self, progress: Progress, news: list[str]) -> None:
         """Print what is new."""
         for line in news:
-            print(line)
+            print(harmless(line))
         current = (progress.state, progress.message, progress.step)
         if current != self._shown:
             busy = self._shown is not None and current[:2] == self._shown[:2]
@@ -136,7 +136,7 @@ class PlainView:
                 line = progress_line(progress)
                 told = not progress.step or progress.state is RunState.EVALUATING
                 detail = progress.message if told and not progress.ended else ""
-                print(f"{line}  {detail}".rstrip())
+                print(harmless(f"{line}  {detail}".rstrip()))
                 self._shown, self._time = current, time.monotonic()
         sys.stdout.flush()
 
@@ -156,14 +156,14 @@ class RichView:
     def show(self, progress: Progress, news: list[str]) -> None:
         """Redraw what changed."""
         for line in news:
-            self._console.print(Text(line, style="dim"))
+            self._console.print(Text(harmless(line), style="dim"))
         if progress != self._shown or news:
             self._live.update(self._picture(progress), refresh=True)
             self._shown = progress
 
     def _picture(self, progress: Progress) -> RenderableType:
         state = text(f"command_line.state_{progress.state.value}")
-        detail = progress.message if progress.message and not progress.ended else ""
+        detail = harmless(progress.message) if progress.message and not progress.ended else ""
         head = Text.assemble(
             (progress.name, "bold"),
             "  ",
@@ -192,12 +192,13 @@ def _bar(progress: Progress) -> RenderableType:
 def _print_end(run: RunDirectory, reader: RunReader, progress: Progress, *, hints: bool) -> None:
     state = text(f"command_line.state_{progress.state.value}")
     end = reader.end
-    said = " ".join(((localized(end.id, end.values, end.text) if end else "") or progress.message).split())
+    told = (localized(end.id, end.values, end.text) if end else "") or progress.message
+    said = harmless(" ".join(told.split()))
     print(text("command_line.ended", name=run.name, state=state, step=progress.step) + (f": {said}" if said else ""))
     if progress.state in (RunState.FAILED, RunState.LOST):
         for line in reader.log_tail(_LOG_LINES):
             if not said or said not in " ".join(line.split()):  # once is enough
-                print(f"  | {line}")
+                print(f"  | {harmless(line)}")
         print(text("command_line.see_log", file=run.log_file))
     if not hints:
         return

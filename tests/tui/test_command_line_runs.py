@@ -55,6 +55,20 @@ def test_a_failed_run_shows_its_log_and_exits_1(world: World) -> None:
     assert result.out.count("CUDA out of memory") == 1
 
 
+def test_what_a_run_says_cannot_steer_the_terminal(world: World) -> None:
+    world.fake_trainer(steps=20, fail_at=5)
+    world.trimtab("train", "mine", "--name", "one")
+    run = world.find("one")
+    for file in (run.status_file, run.events_file):
+        file.write_text(file.read_text().replace("CUDA", r"CUDA\u001b[2J"))
+    run.log_file.write_text("\x1b]0;mine\x07")
+    for command in ("status", "attach"):
+        result = world.trimtab(command, "one")
+        assert r"CUDA\x1b[2J" in result.out
+        assert "\x1b" not in result.out
+    assert r"| \x1b]0;mine\x07" in result.out
+
+
 def test_a_failed_run_with_a_checkpoint_can_go_on(world: World) -> None:
     world.fake_trainer(steps=20, save_steps=2, fail_at=5)
     assert "trimtab resume one" in world.trimtab("train", "mine", "--name", "one").out

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from trainer.errors import UserError
 from tui.chat_target import ChatTarget, chat_target
+from tui.commands import output
 from tui.locale import text
 from tui.workers import ChatClient, Token
 
@@ -143,7 +144,8 @@ def stream(
         for piece in client.generate(messages, adapter=adapter, settings=settings):
             if isinstance(piece, Token):
                 answer += piece.text
-                print(piece.text, end="", flush=True)
+                # A pipe gets what the model wrote.
+                print(output.harmless(piece.text) if sys.stdout.isatty() else piece.text, end="", flush=True)
             else:
                 answer = piece.text
     except KeyboardInterrupt:

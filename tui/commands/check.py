@@ -12,9 +12,10 @@ from trainer.config import Choice, Finding, Hardware, Preset, PresetErrors, Reso
 from trainer.config import check as check_rules
 from trainer.config.parameter import find_parameter
 from trainer.config.pipeline import pipeline_file
+from trainer.config.toml_text import toml_text
 from trainer.errors import UserError
 from tui.commands import output
-from tui.forms.entry import shown_text, toml_text
+from tui.forms.entry import shown_text
 from tui.locale import text
 from tui.localized import localized
 
@@ -105,7 +106,7 @@ def print_findings(findings: Sequence[Finding], *, to_errors: bool = False) -> N
 
 def finding_line(finding: Finding) -> str:
     """A finding's text in one line, with the proposed change as `key=value` words."""
-    line = " ".join(localized(finding.id, finding.values, finding.text).split())
+    line = output.harmless(" ".join(localized(finding.id, finding.values, finding.text).split()))
     if not finding.change:
         return line
     words = " ".join(shlex.quote(f"{key}={_word(value)}") for key, value in finding.change.items())

@@ -124,7 +124,7 @@ class Table:
 
     def add(self, *values: str) -> None:
         """Add a row with one text per heading."""
-        self.rows.append(values)
+        self.rows.append(tuple(map(harmless, values)))
 
     def lines(self) -> list[str]:
         """The table as lines: cut at the terminal's edge, whole in a pipe, blocks where the terminal is narrow."""
@@ -160,7 +160,7 @@ class Facts:
 
     def add(self, label: str, *lines: str) -> None:
         """Add a label and its lines."""
-        self._facts.append((label, lines))
+        self._facts.append((label, tuple(map(harmless, lines))))
 
     def lines(self) -> list[str]:
         """All labels in one column, their lines in another; below each other where the terminal is narrow."""

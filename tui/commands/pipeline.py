@@ -111,7 +111,7 @@ def _print_end(pipeline: Pipeline) -> Standing:
     while pipeline.is_led() and time.monotonic() < end:
         time.sleep(_POLL_SECONDS)
     standing = pipeline.standing()
-    note = standing_note(pipeline, standing)
+    note = output.harmless(standing_note(pipeline, standing))
     line = text("pipeline.ended", name=pipeline.name, state=long_standing(pipeline, standing))
     print(f"{line}: {note}" if note else line)
     if standing.state is RunState.FINISHED:

@@ -60,9 +60,12 @@ def print_parts(examined: Sequence[ExaminedPart], *, at_start: bool = False) -> 
             continue
         print(output.paint(each.ahead.heading, "bold"), file=sys.stderr if at_start else sys.stdout)
         if each.ahead.problem:
-            print(text("command_line.error", message=each.ahead.problem), file=sys.stderr if at_start else sys.stdout)
+            print(
+                output.harmless(text("command_line.error", message=each.ahead.problem)),
+                file=sys.stderr if at_start else sys.stdout,
+            )
         if each.ahead.note and not at_start:
-            print(output.paint(each.ahead.note, "dim"))
+            print(output.paint(output.harmless(each.ahead.note), "dim"))
         print_findings(findings, to_errors=at_start)
         if not at_start and not each.ahead.problem:
             print_summary(each.ahead.part.name, findings, _size(each), good=each.good)
@@ -112,7 +115,7 @@ def estimate_pipeline(file: Path, settings: Sequence[str], *, as_json: bool) -> 
         if not as_json:
             print(output.paint(ahead.heading, "bold"))
             if ahead.note:
-                print(output.paint(ahead.note, "dim"))
+                print(output.paint(output.harmless(ahead.note), "dim"))
         found.append(estimate_recipe(resolve(ahead.recipe, Hardware.detect()).recipe))
         if not as_json:
             print_estimate(found[-1])

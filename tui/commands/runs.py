@@ -208,7 +208,7 @@ def _print_status(run: RunDirectory, progress: Progress) -> None:
     rows.append((text("command_line.column_log"), str(run.log_file)))
     width = max(output.cells(label) for label, _ in rows)
     for label, value in rows:
-        print(f"{label}{' ' * (width - output.cells(label))}  {value}")
+        print(f"{label}{' ' * (width - output.cells(label))}  {output.harmless(value)}")
 
 
 def _watch(run: RunDirectory, *, as_json: bool) -> int:
