@@ -146,7 +146,9 @@ class StageLabels:
             encoded.trained_count = sum(map(len, answers.values())) // TOKEN_BYTES
             encoded.labels_lost = count - encoded.trained_count
             encoded.end_lost = room > 0
-        if not all(answers.values()):
+        # Of a pair that differs behind the cut alone nothing can be learned.
+        same = encoded.labels_lost > 0 and len(set(answers.values())) < len(answers)
+        if same or not all(answers.values()):
             encoded.left_out = "no_room" if start >= limit else "unlabelled"
             encoded.end_lost = False
             return encoded

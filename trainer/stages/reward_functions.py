@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.config import Recipe
+from trainer.data import EncodedRows
 from trainer.data.python_file import agreed_content
 from trainer.errors import UserError
 
@@ -42,6 +43,23 @@ def reward_function(name: str, recipe: Recipe) -> RewardOfText:
             return lambda answer: min(1.0, max(0.0, 2 - len(answer.ids) / table.reward_length))
         case _:
             return _own_function(Path(str(table.reward_file)).expanduser())
+
+
+def check_expected(recipe: Recipe, rows: EncodedRows) -> None:
+    """Raises: UserError when a reward compares with the expected answer, and not one of `rows` has any."""
+    table = recipe.reward
+    comparing = [
+        name for name in table.reward_funcs if name == "exact" or (name == "contains" and not table.reward_words)
+    ]
+    if not comparing or any(rows.expected(number) for number in range(len(rows))):
+        return
+    words = ", or set reward_words" if comparing == ["contains"] else ""
+    raise UserError(
+        "it compares with the expected answer, and no row of dataset has one",
+        field="reward_funcs",
+        value=comparing[0],
+        hint=f"Give the rows answers (instruction and output){words}, or choose another reward.",
+    )
 
 
 def _looked_at(text: str, place: re.Pattern[str] | None) -> str:

@@ -15,6 +15,7 @@ from trainer.run.messages import Say
 
 from .generation import drawing_settings, evaluation_settings
 from .reference import make_reference
+from .reward_functions import check_expected
 from .rewards import make_rewards
 from .rollout_trainer import RolloutTrainer
 
@@ -56,5 +57,6 @@ def build_on_prompts(
     trainer.prompts, trainer.settings = data.train, settings
     trainer.evaluation_settings = evaluation_settings(model, tokenizer, recipe)
     trainer.reference = make_reference(trainer.model, recipe, say) if with_reference else None
+    check_expected(recipe, data.train)
     trainer.rewards = make_rewards(recipe, trainer.model, tokenizer, say)
     return trainer

@@ -301,6 +301,9 @@ def test_answers_get_the_room_that_the_prompt_leaves(encode: Encode) -> None:
     assert cut_figures(found.report) == (1, 1, 0, lost, 1, 0)
     assert found.report.lengths.maximum == len(prompt) + len(chosen)
     assert found.rows.lengths()[0] == cutoff
+    # Nothing is left of what the better answer has beyond the worse one.
+    same = encode([{"instruction": "Q", "chosen": "a b c d e f", "rejected": "a b c d e g"}], "rm", cutoff_len=cutoff)
+    assert (len(same.rows), same.report.unlabelled, same.report.unlabelled_by_cut) == (0, 1, 1)
 
 
 @pytest.mark.parametrize("stage", ["dpo", "kto", "ppo"])

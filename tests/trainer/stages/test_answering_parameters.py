@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, cast
 
 import pytest
 import torch
@@ -12,7 +13,9 @@ from tests.methods.training import home_in, train_here
 from tests.stages.courses import Courses, figures_of
 from trainer.config import Recipe
 from trainer.config.parameter import parameters
-from trainer.stages.reward_functions import reward_function
+from trainer.data import EncodedRows
+from trainer.errors import UserError
+from trainer.stages.reward_functions import check_expected, reward_function
 from trainer.stages.rollouts import Answer
 
 Figures = dict[int, dict[str, float]]
@@ -168,3 +171,26 @@ def test_what_an_answer_is_worth(settings: dict[str, Any], text: str, expected: 
     recipe = Recipe().with_values({f"reward.{name}": value for name, value in settings.items()})
     answer = Answer(torch.arange(3), torch.arange(6), True, "Hi?", text, expected)
     assert float(reward_function(settings["reward_funcs"][0], recipe)(answer)) == worth
+
+
+class Expecting(list[str]):
+    """Rows of which only the expected answers are asked."""
+
+    def expected(self, number: int) -> str:
+        return self[number]
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({"reward_funcs": ["length", "exact"]}, "reward_funcs = 'exact': it compares with the expected answer"),
+        ({"reward_funcs": ["contains"]}, "or set reward_words"),
+        ({"reward_funcs": ["contains"], "reward_words": ["hello"]}, ""),
+        ({"reward_funcs": ["length"]}, ""),
+    ],
+)
+def test_a_reward_that_compares_with_nothing_is_refused(settings: dict[str, Any], refused: str) -> None:
+    recipe = Recipe().with_values({f"reward.{name}": value for name, value in settings.items()})
+    check_expected(recipe, cast(EncodedRows, Expecting(["", "four"])))
+    with pytest.raises(UserError, match=refused) if refused else nullcontext():
+        check_expected(recipe, cast(EncodedRows, Expecting(["", ""])))
