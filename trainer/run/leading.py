@@ -67,7 +67,7 @@ def stop_pipeline(pipeline: Pipeline, *, save: bool = True) -> None:
     except OSError as error:
         raise UserError(f"cannot stop the pipeline: {error.strerror}", file=error.filename) from error
     if not pipeline.is_led():
-        _stop_runs(pipeline)
+        _stop_runs(pipeline, save=save)
 
 
 def delete_pipeline(pipeline: Pipeline) -> None:
@@ -152,12 +152,13 @@ def _start(pipeline: Pipeline, number: int, start: Callable[..., object]) -> Non
 
 def _wait(pipeline: Pipeline, part: Part) -> RunState | None:
     """Wait until the run of a part has ended; a stop that was asked for reaches it, whenever that was."""
-    seen, asked = time.monotonic(), False
+    seen, asked = time.monotonic(), ""
     while (state := pipeline.state_of(part)) is not None and state.alive:
-        if not asked and pipeline.stop_file.exists():
-            asked = True
+        # A stop without saving may follow one that saves; and what could not be sent is sent again.
+        if (wanted := _wanted_stop(pipeline)) not in ("", asked):
             with suppress(UserError):
-                _stop_runs(pipeline)
+                _stop_runs(pipeline, save=wanted != _DROP)
+                asked = wanted
         if time.monotonic() - seen > _SIGN_SECONDS:
             seen = time.monotonic()
             # The whole of it: a second leader that was refused may have been noted in its place.
@@ -167,8 +168,15 @@ def _wait(pipeline: Pipeline, part: Part) -> RunState | None:
     return state
 
 
-def _stop_runs(pipeline: Pipeline) -> None:
-    save = pipeline.stop_file.read_text() != _DROP
+def _wanted_stop(pipeline: Pipeline) -> str:
+    """Which stop was asked for; empty for none."""
+    try:
+        return pipeline.stop_file.read_text()
+    except OSError:
+        return ""
+
+
+def _stop_runs(pipeline: Pipeline, *, save: bool) -> None:
     for run in pipeline.runs():
         if run.state().alive:
             run.send("stop", save=save)
