@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FINDING_TEXTS: dict[str, str] = {
     "model_unusable": "{problem}",
     "adapter_unusable": "{problem}",
+    "reference_model_missing": "ref_model = {given}: there is no such folder. Name a model folder, or a model of a hub",
     "reward_model_missing": "reward_model = {given}: there is no such folder. Name a checkpoint of stage rm",
     "reward_model_is_none": "reward_model = {given} is no reward model: name a checkpoint of stage rm",
     "reward_model_is_a_run": "reward_model = {given} is a run: name one of its checkpoints, such as {proposed}",

@@ -23,6 +23,7 @@ from trainer.data.model_size import large_for_processor
 from trainer.data.pipeline import PipelineOptions
 from trainer.data.prepare import recipe_tokenizer
 from trainer.data.python_file import reward_file_finding
+from trainer.data.reference_model import reference_model_finding
 from trainer.data.registry import split_names
 from trainer.data.remote_code import code_finding
 from trainer.data.reward_model import reward_model_finding
@@ -49,8 +50,9 @@ def preflight(recipe: Recipe, *, limit_rows: int = 20_000, seconds: float = 1.5)
         findings += unknown_parts(recipe, tokenizer.folder)
     if (of_file := reward_file_finding(recipe)) is not None:
         findings.append(of_file)
-    if (of_model := reward_model_finding(recipe)) is not None:
-        findings.append(of_model)
+    findings += [
+        found for found in (reward_model_finding(recipe), reference_model_finding(recipe)) if found is not None
+    ]
     if not Hardware.detect().cuda:
         findings += large_for_processor(recipe)
     options = PipelineOptions.of(recipe, limit_rows=limit_rows).for_check(seconds)

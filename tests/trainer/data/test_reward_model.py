@@ -1,4 +1,4 @@
-"""What is said of the reward model that a recipe names, before anything is loaded."""
+"""What is said of the reward and reference models that a recipe names, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from trainer.config import Recipe
+from trainer.data.reference_model import reference_model_finding
 from trainer.data.reward_model import reward_model_finding
 
 
@@ -64,3 +65,18 @@ def test_what_is_no_reward_model_is_told_with_the_way_out(
 
 def test_other_stages_do_not_look_at_it(here: Path) -> None:
     assert reward_model_finding(recipe("./nowhere", stage="sft")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("whole", False),
+        ("owner/on-a-hub", False),
+        ("shipped:demo_model", False),
+        ("./nowhere", True),
+        ("runs/no", True),
+    ],
+)
+def test_a_reference_model_that_is_not_there_is_told(here: Path, name: str, missing: bool) -> None:
+    found = reference_model_finding(Recipe().with_values({"method.stage": "dpo", "preference.ref_model": name}))
+    assert (found is not None and f"ref_model = {name}: there is no such folder" in found.text) == missing
