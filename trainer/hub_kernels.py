@@ -6,9 +6,12 @@ imported; neither asks. Without the package both fall back on what is installed.
 
 from __future__ import annotations
 
+import logging
 import sys
 
 
 def hide_hub_kernels() -> None:
     """Make `import kernels` fail in this process; before torch and its friends are imported."""
     sys.modules["kernels"] = None  # type: ignore[assignment]
+    # On a CPU its only warning is that this package is missing, which reads like a failure in every log.
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)

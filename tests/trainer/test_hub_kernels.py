@@ -26,6 +26,8 @@ assert not is_kernels_available()
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert not trace.exists()
+    # And nobody reads in the log that it is missing.
+    assert "kernels" not in done.stderr
 
 
 def test_workers_hide_it_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
