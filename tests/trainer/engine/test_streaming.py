@@ -26,9 +26,7 @@ def few_rows(runs: TrainingRuns) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize(
-    ("workers", "way"), [(0, {}), (2, {}), (0, {"neat_packing": True}), (0, {"padding_free": True})]
-)
+@pytest.mark.parametrize(("workers", "way"), [(2, {}), (0, {"neat_packing": True})])
 def test_killed_and_resumed_a_stream_goes_on_where_it_was(
     runs: TrainingRuns, workers: int, way: dict[str, Any]
 ) -> None:

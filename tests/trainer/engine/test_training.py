@@ -251,8 +251,7 @@ def test_a_run_that_ends_with_its_best_checkpoint_is_chatted_with_in_that_one(ru
     assert result.step != 6
 
 
-@pytest.mark.parametrize("method", ["lora", "freeze", "full"])
-@pytest.mark.parametrize("reentrant", [True, False])
+@pytest.mark.parametrize(("method", "reentrant"), [("lora", True), ("freeze", False), ("full", True)])
 def test_gradient_checkpointing_saves_memory_and_nothing_else(runs: TrainingRuns, method: str, reentrant: bool) -> None:
     values = {"max_steps": 3, "save_strategy": "no"}
     plain = runs.create("plain", method={"finetuning_type": method}, train=values)

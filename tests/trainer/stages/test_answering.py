@@ -27,23 +27,13 @@ from trainer.run.messages import silent
 from trainer.stages.reward_models import RewardAdapter, WholeRewardModel
 from trainer.stages.rollouts import Answer, answer_batch
 
-ALWAYS = {"reward", "reward_std", "answer_tokens", "answers_ended", "entropy", "clipped"}
-CURVES = {
-    "ppo": {"kl", "kl_coef", "loss/policy", "loss/value"},
-    "grpo": {"kl", "groups_of_one_mind"},
-    "rloo": {"kl", "groups_of_one_mind"},
-}
 
-
-@pytest.mark.parametrize(("stage", "method"), [("ppo", "lora"), ("rloo", "full")])
 def test_killed_in_the_middle_of_a_buffer_a_run_goes_on_with_the_same_answers(
-    runs: TrainingRuns, stage_run: MakeRun, stage: str, method: str
+    runs: TrainingRuns, stage_run: MakeRun
 ) -> None:
-    run = answering(stage_run, stage, method)
+    run = answering(stage_run, "ppo", "lora")
     assert runs.train(run) == 0, log_of(run)
     metrics = events_of(run, "metrics")
-    names = set().union(*(event.values for event in metrics))
-    assert ALWAYS | CURVES[stage] <= names
     # Two steps go through each buffer.
     assert ["reward" in event.values for event in metrics] == [True, False] * 3
     assert all(-1e-4 < event.values["kl"] < 50 for event in metrics[:1])
@@ -51,7 +41,7 @@ def test_killed_in_the_middle_of_a_buffer_a_run_goes_on_with_the_same_answers(
     assert {type(sample.score) for sample in samples} == {float}
     assert samples[0].prompt.startswith("What is")
     # Step 3 was the first one of the second buffer.
-    killed = answering(stage_run, stage, method, name="killed", train={"max_steps": 6})
+    killed = answering(stage_run, "ppo", "lora", name="killed", train={"max_steps": 6})
     assert runs.train(killed, TRIMTAB_FAULT="checkpoint:before-rename@2") == -9
     assert [found.step for found in list_checkpoints(killed.checkpoints_folder, verify="size")] == [3]
     assert runs.train(killed, resume=True) == 0, log_of(killed)
